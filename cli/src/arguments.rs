@@ -1,0 +1,150 @@
+//! The command line and `--help`.
+
+use std::ffi::OsString;
+
+use lexopt::prelude::*;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// Print this and be done.
+    Text(String),
+    /// Run a command.
+    Run(Run),
+}
+
+/// A command and how to run it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The command and its arguments; never empty.
+    pub command: Vec<OsString>,
+    /// `-u`
+    pub user: Option<String>,
+    /// `-g`
+    pub group: Option<String>,
+    /// `--depth`: how many programs, one started by the other, are covered. `None`: all.
+    pub depth: Option<u32>,
+    /// `-v`
+    pub verbose: bool,
+}
+
+/// The text of `--help`.
+pub const HELP: &str = "\
+Usage: rauthbind [-u USER [-g GROUP]] [--depth N] [-v] [--] COMMAND [ARG...]
+
+Runs COMMAND, unchanged, as the user you are, and lets it and all programs that it starts bind the privileged ports
+(80, 443, 53/udp ...) that the administrator has granted to that user in /etc/rauthbind. All other ports stay refused.
+
+Options:
+  -u USER        become USER first, with all groups of that user (only root can)
+  -g GROUP       with -u: and make GROUP the primary group
+  --depth N      cover only COMMAND (N = 1), and the programs that it starts (N = 2), and so on
+  --deep         cover every program that COMMAND starts, directly or not; this is the default
+  -v, --verbose  say on standard error what is done and why
+  -h, --help     show this and exit
+  -V, --version  show the version and exit
+
+Examples:
+  Let alice listen on port 80, once, as root; then serve as alice:
+    install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/80
+    rauthbind python3 -m http.server 80
+
+  A service that starts as root and must not stay it:
+    rauthbind -u www-data node /srv/app/server.js
+
+  Grant UDP port 53 alone:
+    install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/53,udp
+
+Exit status: that of COMMAND; 125 if rauthbind itself fails, 126 if COMMAND cannot be executed, 127 if it is not found.
+
+See rauthbind(1), rauthbind-rules(5) and rauthbind-helper(8).
+";
+
+/// Reads the command line.
+///
+/// # Errors
+/// lexopt's, whose wording names the argument.
+pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
+    let mut run = Run { command: Vec::new(), user: None, group: None, depth: None, verbose: false };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('u') => run.user = Some(parser.value()?.string()?),
+            Short('g') => run.group = Some(parser.value()?.string()?),
+            Long("depth") => run.depth = Some(parser.value()?.parse_with(depth)?),
+            Long("deep") => run.depth = None,
+            Short('v') | Long("verbose") => run.verbose = true,
+            Short('h') | Long("help") => return Ok(Asked::Text(HELP.to_owned())),
+            Short('V') | Long("version") => {
+                return Ok(Asked::Text(concat!("rauthbind ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
+            }
+            Value(command) => {
+                run.command = std::iter::once(command).chain(parser.raw_args()?).collect();
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    if run.command.is_empty() {
+        return Err("no command was given".into());
+    }
+    if run.group.is_some() && run.user.is_none() {
+        return Err("-g needs -u USER".into());
+    }
+    Ok(Asked::Run(run))
+}
+
+fn depth(text: &str) -> Result<u32, &'static str> {
+    let levels = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    levels.filter(|levels| *levels > 0).ok_or("must be a number from 1 on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<Run, String> {
+        match parse(lexopt::Parser::from_args(arguments)) {
+            Ok(Asked::Run(run)) => Ok(run),
+            Ok(Asked::Text(text)) => panic!("asked for {text}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn everything_behind_the_command_is_its_own() {
+        for arguments in [&["ls", "-v", "--help", "--", "x"][..], &["--", "ls", "-v", "--help", "--", "x"]] {
+            let run = run(arguments).unwrap();
+            assert_eq!(run.command, ["ls", "-v", "--help", "--", "x"]);
+            assert!(!run.verbose);
+        }
+        assert_eq!(run(&["--", "-v"]).unwrap().command, ["-v"]);
+    }
+
+    #[test]
+    fn the_last_of_deep_and_depth_counts() {
+        assert_eq!(run(&["true"]).unwrap().depth, None);
+        assert_eq!(run(&["--deep", "--depth", "2", "true"]).unwrap().depth, Some(2));
+        assert_eq!(run(&["--depth=3", "true"]).unwrap().depth, Some(3));
+        assert_eq!(run(&["--depth", "2", "--deep", "true"]).unwrap().depth, None);
+        for wrong in ["0", "-1", "+1", "", "x", "4294967296"] {
+            let error = run(&[&format!("--depth={wrong}"), "true"]).unwrap_err();
+            assert!(error.contains("must be a number from 1 on"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_that_names_it() {
+        for (arguments, named) in [
+            (&["--frobnicate", "true"][..], "--frobnicate"),
+            (&["-x", "true"], "-x"),
+            (&["--deep=1", "true"], "--deep"),
+            (&["-u"], "-u"),
+            (&["-g", "web", "true"], "-g needs -u"),
+            (&[], "no command"),
+            (&["-v"], "no command"),
+            (&["--"], "no command"),
+        ] {
+            let error = run(arguments).unwrap_err();
+            assert!(error.contains(named), "{arguments:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Why the command was not run, and the exit status that tells, as env(1) and timeout(1) have it.
+
+use std::ffi::c_int;
+use std::fmt;
+
+use nix::errno::Errno;
+
+/// What keeps the command from being run.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line makes no sense.
+    Usage(lexopt::Error),
+    /// Run setuid, setgid or with file capabilities: everybody would get what is meant for one.
+    Secure,
+    /// `-u` or `-g` names nobody.
+    Unknown {
+        /// "user" or "group".
+        kind: &'static str,
+        /// As given.
+        name: String,
+    },
+    /// `-u` names a number that the user database does not know, so that only `-g` could tell the group.
+    NoGroup(String),
+    /// Only root becomes somebody else.
+    Identity(&'static str, Errno),
+    /// The command cannot be run.
+    Command(String, Errno),
+}
+
+impl Error {
+    /// 125 for our own failure, 127 where there is no such command, 126 where it cannot be executed.
+    pub fn exit_status(&self) -> c_int {
+        match self {
+            Error::Command(_, Errno::ENOENT) => 127,
+            Error::Command(..) => 126,
+            _ => 125,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(error) => write!(out, "{error}; try 'rauthbind --help'"),
+            Error::Secure => write!(
+                out,
+                "runs setuid, setgid or with capabilities of its own, which it must not; \
+                 run: chmod u-s,g-s and setcap -r on the rauthbind program"
+            ),
+            Error::Unknown { kind, name } => {
+                write!(out, "there is no {kind} {name:?}; see 'getent passwd' and 'getent group'")
+            }
+            Error::NoGroup(name) => {
+                write!(out, "user {name} is in no user database, so its group is unknown; add -g GROUP")
+            }
+            Error::Identity(step, errno) => write!(out, "{step}: {}; only root can use -u and -g", errno.desc()),
+            Error::Command(command, errno) => write!(out, "{}: {}", command.escape_debug(), errno.desc()),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What is wrong with the installation or the surroundings, each in one line with its mend.
+//!
+//! None of it keeps the command from being run: it only stays without privileged ports.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, access, geteuid};
+use rauthbind_policy::{Rules, Untrusted};
+use rauthbind_wire::names::{HELPER, RULES, SHIM};
+
+use crate::sys;
+
+/// Why no privileged port can be bound.
+#[derive(Debug)]
+pub enum Problem {
+    /// The shim cannot be read.
+    Shim(Errno),
+    /// The helper cannot be executed.
+    Helper(Errno),
+    /// The helper has no file capability.
+    NoCapability,
+    /// The helper's file system ignores file capabilities.
+    Nosuid,
+    /// This process and all that it starts ignore file capabilities (prctl(2), PR_SET_NO_NEW_PRIVS).
+    NoNewPrivileges,
+    /// The bounding set lacks the capability (capabilities(7)).
+    Bounded,
+    /// The file capability cannot be read.
+    UnknownCapability(io::Error),
+    /// The channel cannot be made, or the helper not be started.
+    Channel(Errno),
+    /// The rules are missing or anybody's.
+    Rules(Untrusted),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Shim(errno) => write!(out, "{SHIM}: {}; install rauthbind again", errno.desc()),
+            Problem::Helper(errno) => write!(out, "{HELPER}: {}; install rauthbind again", errno.desc()),
+            Problem::NoCapability => {
+                write!(out, "{HELPER} has lost its capability; as root, run: setcap cap_net_bind_service=p {HELPER}")
+            }
+            Problem::Nosuid => write!(
+                out,
+                "{HELPER} is on a file system that is mounted nosuid, where capabilities are ignored; mount it without \
+                 nosuid, or install rauthbind elsewhere"
+            ),
+            Problem::NoNewPrivileges => write!(
+                out,
+                "no_new_privs is set, so that {HELPER} cannot have its capability; start rauthbind before it is set \
+                 (systemd: NoNewPrivileges=no)"
+            ),
+            Problem::Bounded => write!(
+                out,
+                "the bounding set lacks CAP_NET_BIND_SERVICE, so that {HELPER} cannot have it; add it where the set was \
+                 narrowed (systemd: CapabilityBoundingSet=, containers: --cap-add=NET_BIND_SERVICE)"
+            ),
+            Problem::UnknownCapability(error) => write!(out, "the capability of {HELPER} cannot be read: {error}"),
+            Problem::Channel(errno) => {
+                write!(out, "the helper cannot be reached: {}; see 'ulimit -a' for what has run out", errno.desc())
+            }
+            Problem::Rules(untrusted @ Untrusted::Unopened(_, Errno::ENOENT)) => {
+                write!(
+                    out,
+                    "{untrusted}; no port is granted; as root, run: mkdir -p {RULES}/byport {RULES}/byaddr {RULES}/byuid"
+                )
+            }
+            Problem::Rules(untrusted @ Untrusted::Unopened(..)) => {
+                write!(out, "{untrusted}; no port is granted; make it a directory that all can search")
+            }
+            Problem::Rules(untrusted) => {
+                write!(out, "{untrusted}; no port is granted; as root, run: chown root {RULES} && chmod go-w {RULES}")
+            }
+        }
+    }
+}
+
+/// What keeps shim or helper from working at all.
+///
+/// # Errors
+/// The first [`Problem`] that is found.
+pub fn check_programs() -> Result<(), Problem> {
+    access(SHIM, AccessFlags::R_OK).map_err(Problem::Shim)?;
+    access(HELPER, AccessFlags::X_OK).map_err(Problem::Helper)?;
+    if geteuid().is_root() {
+        // Root's programs have root's capabilities, whatever the file says.
+        return Ok(());
+    }
+    if prctl::get_no_new_privs().unwrap_or(false) {
+        return Err(Problem::NoNewPrivileges);
+    }
+    if !sys::is_bound_capability_available() {
+        return Err(Problem::Bounded);
+    }
+    match sys::has_file_capability(Path::new(HELPER)) {
+        Ok(true) => {}
+        Ok(false) => return Err(Problem::NoCapability),
+        Err(error) => return Err(Problem::UnknownCapability(error)),
+    }
+    match statvfs(HELPER) {
+        Ok(mount) if mount.flags().contains(FsFlags::ST_NOSUID) => Err(Problem::Nosuid),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// What keeps every rule from being a rule.
+///
+/// # Errors
+/// [`Problem::Rules`].
+pub fn check_rules() -> Result<(), Problem> {
+    Rules::open(Path::new(RULES)).map(drop).map_err(Problem::Rules)
+}

@@ -1,0 +1,82 @@
+//! The line in the system's log (facility auth): never before the reply, and never waited for.
+
+use std::fmt;
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use rauthbind_policy::Request;
+use rauthbind_wire::names;
+
+/// How weighty a line is, as the number that begins it: facility auth (4) times 8 plus the severity (syslog(3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// LOG_INFO
+    Info = 4 * 8 + 6,
+    /// LOG_NOTICE
+    Notice = 4 * 8 + 5,
+}
+
+/// At most so many lines in each [`WINDOW`].
+const LINES: u32 = 20;
+
+/// The time in which [`LINES`] are counted.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How many addresses are remembered as told.
+const REMEMBERED: usize = 256;
+
+/// Writes to the system's log; a log that is missing or full changes nothing.
+#[derive(Debug)]
+pub struct Log {
+    window_began: Instant,
+    written: u32,
+    suppressed: u64,
+    told: Vec<Request>,
+}
+
+impl Log {
+    /// A log in which nothing has been written.
+    pub fn new() -> Log {
+        Log { window_began: Instant::now(), written: 0, suppressed: 0, told: Vec::new() }
+    }
+
+    /// Whether this is the first grant of an address, for all that is remembered.
+    pub fn is_first(&mut self, request: Request) -> bool {
+        let first = !self.told.contains(&request);
+        if first && self.told.len() < REMEMBERED {
+            self.told.push(request);
+        }
+        first
+    }
+
+    /// Writes one line, unless there were too many lately; how many were not written is told with the next that is.
+    pub fn line(&mut self, weight: Weight, text: fmt::Arguments<'_>) {
+        let now = Instant::now();
+        if now.duration_since(self.window_began) >= WINDOW {
+            self.window_began = now;
+            self.written = 0;
+        }
+        if self.written >= LINES {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return;
+        }
+        self.written += 1;
+        let unwritten = match std::mem::take(&mut self.suppressed) {
+            0 => String::new(),
+            count => format!(" ({count} lines before this one were suppressed)"),
+        };
+        send(format!("<{}>rauthbind-helper[{}]: {text}{unwritten}", weight as u8, std::process::id()).as_bytes());
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log::new()
+    }
+}
+
+fn send(line: &[u8]) {
+    if let Ok(socket) = UnixDatagram::unbound() {
+        let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(line, names::LOG_SOCKET));
+    }
+}

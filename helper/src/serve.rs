@@ -1,0 +1,251 @@
+//! One request after the other: receive, judge, bind, reply, close, log.
+
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::Uid;
+use rauthbind_policy::{Protocol, Refusal, Request as Question, Rule, Rules, Untrusted, Verdict};
+use rauthbind_wire::fdpass::{self, Received};
+use rauthbind_wire::message::{Reply, Request};
+use rauthbind_wire::names;
+use rauthbind_wire::sys::Descriptor;
+
+use crate::log::{Log, Weight};
+use crate::start::CHANNEL;
+use crate::sys;
+
+/// How many descriptors whose close waits may be waited for at once.
+const CLOSERS: usize = 16;
+
+/// The helper at work.
+#[derive(Debug)]
+pub struct Helper {
+    uid: Uid,
+    network_namespace: u64,
+    port_start: File,
+    log: Log,
+}
+
+/// A request that a rule grants.
+struct Grant<'a> {
+    socket: &'a Descriptor,
+    request: Request,
+    question: Question,
+    rule: Rule,
+}
+
+/// What became of a message.
+enum Outcome {
+    /// Granted, and bound.
+    Bound(Question, Rule),
+    /// Granted, but the kernel said no.
+    Failed(Question, Rule, Errno),
+    /// Not granted.
+    Denied(Denial),
+}
+
+/// Why a request is refused. All but [`NotMyUser`](Denial::NotMyUser) are EACCES to the app.
+#[derive(Debug)]
+enum Denial {
+    Cut,
+    NoCredentials,
+    NotMyUser(u32),
+    Malformed,
+    NoSocket,
+    Withdrawn,
+    NotASocket(Errno),
+    NoPorts(sys::SocketKind),
+    OtherNetworkNamespace,
+    BadAddress,
+    NoPort,
+    UnknownPrivilege,
+    NotPrivileged(Question),
+    Refused(Question, Refusal),
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denial::Cut => write!(out, "the message is longer, or brings more descriptors, than a request"),
+            Denial::NoCredentials => write!(out, "the message comes without credentials"),
+            Denial::NotMyUser(uid) => write!(out, "the sender's user id is {uid}, not the helper's"),
+            Denial::Malformed => write!(out, "the message is no request of this version"),
+            Denial::NoSocket => write!(out, "the message does not bring a reply channel and a socket"),
+            Denial::Withdrawn => write!(out, "the sender no longer waits for a reply"),
+            Denial::NotASocket(errno) => write!(out, "the descriptor is not a socket: {}", errno.desc()),
+            Denial::NoPorts(kind) => write!(
+                out,
+                "sockets of domain {}, type {}, protocol {} have no ports to grant",
+                kind.domain, kind.socket_type, kind.protocol
+            ),
+            Denial::OtherNetworkNamespace => write!(out, "the socket is of another network namespace"),
+            Denial::BadAddress => write!(out, "the address is none for this socket"),
+            Denial::NoPort => write!(out, "port 0 is nobody's to grant"),
+            Denial::UnknownPrivilege => {
+                write!(out, "{} cannot be read", names::UNPRIVILEGED_PORT_START)
+            }
+            Denial::NotPrivileged(question) => {
+                write!(out, "{question}: the port is not privileged, so it was not the port that was refused")
+            }
+            Denial::Refused(question, refusal) => write!(out, "{question}: {refusal}"),
+        }
+    }
+}
+
+impl Helper {
+    /// A helper for sockets of one network namespace, asked by one user.
+    pub fn new(uid: Uid, network_namespace: u64, port_start: File, log: Log) -> Helper {
+        Helper { uid, network_namespace, port_start, log }
+    }
+
+    /// Serves until the last holder of the channel's other end is gone.
+    pub fn serve(mut self) {
+        while let Ok(received) = fdpass::receive(CHANNEL) {
+            if received.is_end() {
+                return;
+            }
+            self.answer(received);
+        }
+    }
+
+    fn answer(&mut self, received: Received) {
+        let outcome = self.outcome(&received);
+        let [reply_channel, socket] = received.descriptors;
+        // Before the reply: an app that closes the socket at once must find the port free again.
+        match outcome {
+            Outcome::Bound(..) => drop(socket),
+            Outcome::Failed(..) | Outcome::Denied(_) => close(socket),
+        }
+        match reply_channel {
+            Some(pipe) if sys::is_ready_pipe(pipe.raw()) => sys::write_now(&pipe, &outcome.reply().to_bytes()),
+            other => close(other),
+        }
+        self.tell(&outcome, received.sender.map_or(0, |sender| sender.pid));
+    }
+
+    fn outcome(&self, received: &Received) -> Outcome {
+        match self.judge(received) {
+            Err(denial) => Outcome::Denied(denial),
+            Ok(Grant { socket, request, question, rule }) => match bind(socket, &request) {
+                Ok(()) => Outcome::Bound(question, rule),
+                Err(errno) => Outcome::Failed(question, rule, errno),
+            },
+        }
+    }
+
+    /// Only what passes every line of this is bound.
+    fn judge<'a>(&self, received: &'a Received) -> Result<Grant<'a>, Denial> {
+        if received.cut {
+            return Err(Denial::Cut);
+        }
+        let sender = received.sender.ok_or(Denial::NoCredentials)?;
+        if sender.uid != self.uid.as_raw() {
+            return Err(Denial::NotMyUser(sender.uid));
+        }
+        let request = Request::from_bytes(received.bytes()).ok_or(Denial::Malformed)?;
+        let [Some(reply_channel), Some(socket)] = &received.descriptors else { return Err(Denial::NoSocket) };
+        let question = self.question(socket, &request)?;
+        match rules().map(|rules| rules.decide(&question)) {
+            Ok(Verdict::Granted(rule)) if !sys::is_hung_up(reply_channel) => {
+                Ok(Grant { socket, request, question, rule })
+            }
+            Ok(Verdict::Granted(_)) => Err(Denial::Withdrawn),
+            Ok(Verdict::Refused(refusal)) => Err(Denial::Refused(question, refusal)),
+            Err(untrusted) => Err(Denial::Refused(question, untrusted.into())),
+        }
+    }
+
+    /// What is asked for, if it is something that a rule can grant.
+    fn question(&self, socket: &Descriptor, request: &Request) -> Result<Question, Denial> {
+        let kind = sys::socket_kind(socket.raw()).map_err(Denial::NotASocket)?;
+        let protocol = Protocol::of_socket(kind.socket_type, kind.protocol).ok_or(Denial::NoPorts(kind))?;
+        let address = match kind.domain {
+            libc::AF_INET | libc::AF_INET6 => request.address.on_socket_of(kind.domain).ok_or(Denial::BadAddress)?,
+            _ => return Err(Denial::NoPorts(kind)),
+        };
+        if sys::network_namespace(socket.raw()) != Ok(self.network_namespace) {
+            return Err(Denial::OtherNetworkNamespace);
+        }
+        let question = Question { protocol, address };
+        match self.first_unprivileged_port() {
+            _ if address.port() == 0 => Err(Denial::NoPort),
+            None => Err(Denial::UnknownPrivilege),
+            Some(start) if u32::from(address.port()) >= start => Err(Denial::NotPrivileged(question)),
+            Some(_) => Ok(question),
+        }
+    }
+
+    /// Read for each request, as it may change; in the helper's network namespace, where the file was opened.
+    fn first_unprivileged_port(&self) -> Option<u32> {
+        let mut text = [0; 16];
+        let length = self.port_start.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(text.get(..length)?).ok()?.trim_end().parse().ok()
+    }
+
+    fn tell(&mut self, outcome: &Outcome, pid: i32) {
+        let uid = self.uid;
+        match outcome {
+            Outcome::Bound(question, rule) => {
+                if self.log.is_first(*question) {
+                    self.log.line(Weight::Info, format_args!("granted {question} to uid {uid}, pid {pid}, by {rule}"));
+                }
+            }
+            Outcome::Failed(question, rule, errno) => self.log.line(
+                Weight::Info,
+                format_args!("granted {question} to uid {uid}, pid {pid}, by {rule}, but bind: {}", errno.desc()),
+            ),
+            Outcome::Denied(denial) => {
+                self.log.line(Weight::Notice, format_args!("refused uid {uid}, pid {pid}: {denial}"));
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn reply(&self) -> Reply {
+        match self {
+            Outcome::Bound(..) => Reply::Bound,
+            Outcome::Failed(_, _, errno) => Reply::Failed(*errno as i32),
+            Outcome::Denied(Denial::NotMyUser(_)) => Reply::NotMyUser,
+            Outcome::Denied(_) => Reply::Failed(libc::EACCES),
+        }
+    }
+}
+
+fn rules() -> Result<Rules, Untrusted> {
+    Rules::open(Path::new(names::RULES))
+}
+
+/// The one bind(2) of this program, and the only time in which the capability is effective.
+fn bind(socket: &Descriptor, request: &Request) -> nix::Result<()> {
+    sys::set_capabilities(true)?;
+    let result = sys::bind(socket.raw(), &request.address);
+    if sys::set_capabilities(false).is_err() {
+        process::abort();
+    }
+    result
+}
+
+/// Closes what a sender sent, elsewhere if that may wait: no sender is to hold up the others.
+fn close(descriptor: Option<Descriptor>) {
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    let Some(descriptor) = descriptor.filter(|descriptor| sys::may_wait_at_close(descriptor.raw())) else { return };
+    if WAITING.fetch_add(1, Ordering::Relaxed) >= CLOSERS {
+        process::exit(1);
+    }
+    let closer = thread::Builder::new().spawn(move || {
+        drop(descriptor);
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    });
+    // Without a thread the closure, and the descriptor in it, is dropped here.
+    if closer.is_err() {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+    }
+}

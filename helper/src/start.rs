@@ -1,0 +1,181 @@
+//! What is checked, opened and given up before the first request is read.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setsid};
+use rauthbind_wire::{PROTOCOL, names};
+
+use crate::log::Log;
+use crate::serve::Helper;
+use crate::sys;
+
+/// The channel: whoever starts the helper connects its standard input.
+pub(crate) const CHANNEL: RawFd = 0;
+
+/// The most descriptors that are open at once: our own few, a request's two, and those that wait to be closed.
+const DESCRIPTORS: u64 = 64;
+
+const USAGE: &str = "\
+rauthbind-helper binds privileged ports for the programs that rauthbind(1) runs. It is started by rauthbind, with one
+end of a socket pair as standard input; there is nothing to run by hand. See rauthbind-helper(8).";
+
+/// What came of the start.
+#[derive(Debug)]
+pub enum Started {
+    /// Everything is in place.
+    Serving(Helper),
+    /// The arguments asked for this text and nothing else.
+    Told(String),
+}
+
+/// Why the helper does not start.
+#[derive(Debug)]
+pub enum Error {
+    /// The launcher speaks another protocol.
+    Protocol(String),
+    /// Standard input is not the channel.
+    NoChannel,
+    /// Installed setuid or setgid.
+    Setuid,
+    /// Installed without its capability, or that was taken away.
+    NoCapability,
+    /// The kernel does not tell which ports are privileged.
+    PrivilegedPorts(std::io::Error),
+    /// The kernel does not tell network namespaces apart.
+    NetworkNamespace(Errno),
+    /// A step of giving up what is not needed failed.
+    Confinement(&'static str, Errno),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let helper = names::HELPER;
+        match self {
+            Error::Protocol(theirs) => write!(
+                out,
+                "{helper} speaks protocol {PROTOCOL}, the rauthbind that started it speaks {theirs}; install both from \
+                 one release"
+            ),
+            Error::NoChannel => write!(out, "standard input is not a channel of rauthbind(1)\n{USAGE}"),
+            Error::Setuid => {
+                write!(out, "{helper} is setuid or setgid, which it must not be; run: chmod u-s,g-s {helper}")
+            }
+            Error::NoCapability => write!(
+                out,
+                "{helper} has no capability to bind privileged ports; run: setcap cap_net_bind_service=p {helper}"
+            ),
+            Error::PrivilegedPorts(error) => {
+                write!(out, "{}: {error}; mount /proc", names::UNPRIVILEGED_PORT_START)
+            }
+            Error::NetworkNamespace(errno) => {
+                write!(out, "network namespaces cannot be told apart ({}); Linux 5.14 or later is needed", errno.desc())
+            }
+            Error::Confinement(step, errno) => write!(out, "{step}: {}", errno.desc()),
+        }
+    }
+}
+
+/// Does all that is to be done once.
+///
+/// # Errors
+/// [`Error`]; nothing has been served then.
+pub fn start(arguments: impl Iterator<Item = OsString>) -> Result<Started, Error> {
+    if let Some(text) = heed(arguments)? {
+        return Ok(Started::Told(text));
+    }
+    check_installation()?;
+    check_channel()?;
+    close_strangers()?;
+    let port_start = File::open(names::UNPRIVILEGED_PORT_START).map_err(Error::PrivilegedPorts)?;
+    let network_namespace = own_network_namespace()?;
+    confine()?;
+    Ok(Started::Serving(Helper::new(getuid(), network_namespace, port_start, Log::new())))
+}
+
+/// Heeds the arguments that it knows and ignores all others.
+fn heed(arguments: impl Iterator<Item = OsString>) -> Result<Option<String>, Error> {
+    let mut arguments = arguments.skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--protocol" => {
+                let theirs = arguments.next().unwrap_or_default();
+                if theirs != PROTOCOL.to_string() {
+                    return Err(Error::Protocol(theirs));
+                }
+            }
+            "--help" => return Ok(Some(USAGE.to_owned())),
+            "--version" => return Ok(Some(concat!("rauthbind-helper ", env!("CARGO_PKG_VERSION")).to_owned())),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn check_installation() -> Result<(), Error> {
+    if geteuid() != getuid() || getegid() != getgid() {
+        return Err(Error::Setuid);
+    }
+    match sys::may_bind() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(Error::NoCapability),
+    }
+}
+
+fn check_channel() -> Result<(), Error> {
+    match sys::socket_kind(CHANNEL) {
+        Ok(kind) if (kind.domain, kind.socket_type) == (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Ok(()),
+        Ok(_) | Err(_) => Err(Error::NoChannel),
+    }
+}
+
+/// Closes what was inherited beyond 0, 1 and 2, and fills the gaps among these, so that nothing we open becomes
+/// somebody's standard error.
+fn close_strangers() -> Result<(), Error> {
+    sys::close_from(3).map_err(|errno| Error::Confinement("close_range", errno))?;
+    while nowhere()?.as_raw_fd() < 2 {
+        std::mem::forget(nowhere()?);
+    }
+    Ok(())
+}
+
+/// A descriptor that can be neither read nor written, and that needs no device.
+fn nowhere() -> Result<OwnedFd, Error> {
+    open("/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(|errno| Error::Confinement("open /", errno))
+}
+
+fn own_network_namespace() -> Result<u64, Error> {
+    let socket = UnixDatagram::unbound().map_err(|error| Errno::try_from(error).unwrap_or(Errno::EIO));
+    socket.and_then(|socket| sys::network_namespace(socket.as_raw_fd())).map_err(Error::NetworkNamespace)
+}
+
+/// Gives up whatever the work ahead does not need.
+fn confine() -> Result<(), Error> {
+    let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Confinement(name, errno));
+    step("capset", sys::set_capabilities(false))?;
+    step("PR_SET_NO_NEW_PRIVS", prctl::set_no_new_privs())?;
+    // Nobody may trace this process, or read its descriptors with pidfd_getfd(2), but who may trace anything.
+    step("PR_SET_DUMPABLE", prctl::set_dumpable(false))?;
+    step("chdir /", chdir("/"))?;
+    sys::ignore_broken_pipes();
+    // EPERM where the launcher has done it.
+    let _ = setsid();
+    step("RLIMIT_NOFILE", limit_descriptors())?;
+    // Whoever waits for the end of the app's output must not wait for ours.
+    let nowhere = nowhere()?;
+    step("dup2", dup2_stdout(&nowhere).and_then(|()| dup2_stderr(&nowhere)))
+}
+
+fn limit_descriptors() -> nix::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard.min(DESCRIPTORS), hard)
+}

@@ -1,0 +1,144 @@
+//! The system calls that need unsafe code, each in a small function.
+
+use std::ffi::c_int;
+use std::mem;
+use std::ptr;
+
+use nix::errno::Errno;
+use nix::libc;
+use rauthbind_wire::address::RawAddress;
+use rauthbind_wire::sys::{Descriptor, RawDescriptor};
+
+/// `CAP_NET_BIND_SERVICE` of linux/capability.h: the one capability of this program.
+const NET_BIND_SERVICE: u32 = 10;
+
+/// `_LINUX_CAPABILITY_VERSION_3`: 64 capabilities, in two halves.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilitySets {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Whether `CAP_NET_BIND_SERVICE` is in the permitted set.
+pub fn may_bind() -> nix::Result<bool> {
+    let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let mut halves = [CapabilitySets::default(); 2];
+    // SAFETY: capget(2) reads the header and writes both halves, which is what version 3 has. nix has no wrapper.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, halves.as_mut_ptr()) })?;
+    let [low, _] = halves;
+    Ok(low.permitted & (1 << NET_BIND_SERVICE) != 0)
+}
+
+/// Makes the calling thread's capabilities: permitted `CAP_NET_BIND_SERVICE` alone, effective that or nothing,
+/// inheritable nothing, and with it ambient nothing (capabilities(7)).
+pub fn set_capabilities(effective: bool) -> nix::Result<()> {
+    let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
+    let bit = 1 << NET_BIND_SERVICE;
+    let low = CapabilitySets { effective: if effective { bit } else { 0 }, permitted: bit, inheritable: 0 };
+    let halves = [low, CapabilitySets::default()];
+    // SAFETY: capset(2) reads the header and both halves and keeps no pointer.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) }).map(drop)
+}
+
+/// Closes every descriptor from `first` on (close_range(2), Linux 5.9).
+pub fn close_from(first: RawDescriptor) -> nix::Result<()> {
+    // SAFETY: nothing in this program owns a descriptor yet when this is called; the call touches no memory.
+    Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, c_int::MAX, 0) }).map(drop)
+}
+
+/// Reads a socket option of level SOL_SOCKET; all those that are asked for here are plain integers.
+fn socket_option<T: Default>(socket: RawDescriptor, option: c_int) -> nix::Result<T> {
+    let mut value = T::default();
+    let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno::EINVAL)?;
+    let pointer = ptr::from_mut(&mut value).cast();
+    // SAFETY: the kernel writes at most `length` bytes to `value`, which is that long and valid whatever they are.
+    Errno::result(unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, option, pointer, &raw mut length) })?;
+    Ok(value)
+}
+
+/// What a socket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketKind {
+    /// `AF_*` (SO_DOMAIN).
+    pub domain: c_int,
+    /// `SOCK_*` (SO_TYPE).
+    pub socket_type: c_int,
+    /// `IPPROTO_*` (SO_PROTOCOL).
+    pub protocol: c_int,
+}
+
+/// What this socket is; ENOTSOCK, or EBADF for an O_PATH descriptor, where it is none.
+pub fn socket_kind(socket: RawDescriptor) -> nix::Result<SocketKind> {
+    Ok(SocketKind {
+        domain: socket_option(socket, libc::SO_DOMAIN)?,
+        socket_type: socket_option(socket, libc::SO_TYPE)?,
+        protocol: socket_option(socket, libc::SO_PROTOCOL)?,
+    })
+}
+
+/// The cookie of the socket's network namespace, never used twice while the kernel runs (SO_NETNS_COOKIE, Linux 5.14).
+pub fn network_namespace(socket: RawDescriptor) -> nix::Result<u64> {
+    /// Missing in the libc crate; the number of asm-generic/socket.h.
+    const SO_NETNS_COOKIE: c_int = 71;
+    socket_option(socket, SO_NETNS_COOKIE)
+}
+
+/// Whether closing the last descriptor of this may wait: a socket that lingers (SO_LINGER in socket(7)), or something
+/// else than a socket, whose file system we know nothing of.
+pub fn may_wait_at_close(descriptor: RawDescriptor) -> bool {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Linger {
+        on: c_int,
+        seconds: c_int,
+    }
+    !socket_option::<Linger>(descriptor, libc::SO_LINGER).is_ok_and(|linger| linger.on == 0)
+}
+
+/// Whether this is a pipe, and writing to it never waits.
+pub fn is_ready_pipe(descriptor: RawDescriptor) -> bool {
+    // SAFETY: all-zero bytes are a valid `struct stat`; fstat fills it, fcntl reads a number, neither keeps a pointer.
+    let (found, status, flags) = unsafe {
+        let mut status: libc::stat = mem::zeroed();
+        (libc::fstat(descriptor, &raw mut status), status, libc::fcntl(descriptor, libc::F_GETFL))
+    };
+    found == 0 && status.st_mode & libc::S_IFMT == libc::S_IFIFO && flags != -1 && flags & libc::O_NONBLOCK != 0
+}
+
+/// bind(2).
+pub fn bind(socket: RawDescriptor, address: &RawAddress) -> nix::Result<()> {
+    let bytes = address.as_bytes();
+    let length = libc::socklen_t::try_from(bytes.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel copies `length` bytes from `bytes`, which are there, and needs no alignment.
+    Errno::result(unsafe { libc::bind(socket, bytes.as_ptr().cast(), length) }).map(drop)
+}
+
+/// Whether the reader of this pipe is gone.
+pub fn is_hung_up(pipe: &Descriptor) -> bool {
+    let mut poll = libc::pollfd { fd: pipe.raw(), events: 0, revents: 0 };
+    // SAFETY: the kernel reads and writes the one pollfd and, with a timeout of 0, does not wait.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready == 1 && poll.revents & libc::POLLERR != 0
+}
+
+/// Writes to a pipe that never waits; what cannot be written at once is dropped. SIGPIPE must be ignored.
+pub fn write_now(pipe: &Descriptor, bytes: &[u8]) {
+    // SAFETY: the kernel reads `bytes.len()` bytes from `bytes`, which are there.
+    let _ = unsafe { libc::write(pipe.raw(), bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// Ignores SIGPIPE: a sender that is gone must not end the helper.
+pub fn ignore_broken_pipes() {
+    // SAFETY: no handler is installed, so none can be run; cannot fail for this signal.
+    let _ = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}

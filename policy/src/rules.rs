@@ -1,0 +1,224 @@
+//! The directory of rules, and the decision.
+//!
+//! A rule is a file; who may use it is its execute permission. The first file that exists decides; only ENOENT goes on
+//! to the next. The directories must be root's, and writable by root alone: they are opened and checked for each
+//! decision, and nothing is remembered, so that a revoked rule has no effect from the next bind on.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::unistd::{AccessFlags, faccessat, getuid};
+
+use crate::byuid;
+use crate::keys;
+use crate::request::Request;
+
+/// The longest `byuid` file that is read, in bytes.
+pub const LONGEST_FILE: u64 = 64 * 1024;
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// The subject may, by this rule.
+    Granted(Rule),
+    /// The subject may not.
+    Refused(Refusal),
+}
+
+/// What granted a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The file, relative to the directory of rules.
+    pub file: String,
+    /// In a `byuid` file, the line, counted from 1.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.file)?;
+        self.line.map_or(Ok(()), |line| write!(out, " line {line}"))
+    }
+}
+
+/// Why a request was refused. Files are named relative to the directory of rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no rule for it.
+    NoRule,
+    /// This file decides, and the subject may not execute it.
+    NotExecutable(String),
+    /// This file decides, and it is a directory or something else that is no rule.
+    NotAFile(String),
+    /// This file decides, and the kernel would not let us look.
+    Unreadable(String, Errno),
+    /// This file decides, and no line of it grants the request.
+    NoLine(String),
+    /// This file decides, and it is longer than [`LONGEST_FILE`].
+    TooLong(String),
+    /// The directory of rules, or the one below it that is named, is not to be trusted.
+    Untrusted(Untrusted),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoRule => write!(out, "there is no rule for it"),
+            Refusal::NotExecutable(file) => write!(out, "{file} is not executable for this user"),
+            Refusal::NotAFile(file) => write!(out, "{file} is not a regular file"),
+            Refusal::Unreadable(file, errno) => write!(out, "{file} cannot be examined as this user: {}", errno.desc()),
+            Refusal::NoLine(file) => write!(out, "no line of {file} covers it"),
+            Refusal::TooLong(file) => write!(out, "{file} is longer than {LONGEST_FILE} bytes"),
+            Refusal::Untrusted(untrusted) => untrusted.fmt(out),
+        }
+    }
+}
+
+impl From<Untrusted> for Refusal {
+    fn from(untrusted: Untrusted) -> Refusal {
+        Refusal::Untrusted(untrusted)
+    }
+}
+
+/// Why a directory of rules is not to be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untrusted {
+    /// It cannot be opened; ENOENT where it is missing, ENOTDIR where it is a symbolic link or a file.
+    Unopened(String, Errno),
+    /// It belongs to this user, not to root.
+    Owner(String, u32),
+    /// Its mode lets others than root write to it.
+    Writable(String, u32),
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Untrusted::Unopened(name, errno) => write!(out, "{name} cannot be opened as a directory: {}", errno.desc()),
+            Untrusted::Owner(name, uid) => write!(out, "{name} belongs to user id {uid}, not to root"),
+            Untrusted::Writable(name, mode) => {
+                write!(out, "{name} can be written to by others than root (mode {:04o})", mode & 0o7777)
+            }
+        }
+    }
+}
+
+/// The directory of rules, found to be root's alone.
+#[derive(Debug)]
+pub struct Rules {
+    directory: OwnedFd,
+}
+
+impl Rules {
+    /// Opens the directory and checks it.
+    ///
+    /// # Errors
+    /// [`Untrusted`] where it is missing, a symbolic link, not root's, or writable by others.
+    pub fn open(path: &Path) -> Result<Rules, Untrusted> {
+        let name = path.display().to_string();
+        let directory = open_directory(AT_FDCWD, path).map_err(|errno| Untrusted::Unopened(name.clone(), errno))?;
+        trusted(&directory, name).map(|()| Rules { directory })
+    }
+
+    /// Decides whether the subject, which is this process by its real ids, may bind what it asks for.
+    pub fn decide(&self, request: &Request) -> Verdict {
+        match self.rule_for(request) {
+            Ok(Some(rule)) => Verdict::Granted(rule),
+            Ok(None) => Verdict::Refused(Refusal::NoRule),
+            Err(refusal) => Verdict::Refused(refusal),
+        }
+    }
+
+    fn rule_for(&self, request: &Request) -> Result<Option<Rule>, Refusal> {
+        if let Some(rule) = self.executable(keys::BYPORT, || keys::byport(request))? {
+            return Ok(Some(rule));
+        }
+        if let Some(rule) = self.executable(keys::BYADDR, || keys::byaddr(request))? {
+            return Ok(Some(rule));
+        }
+        self.line(request)
+    }
+
+    /// The first of these files that exists, if the subject may execute it.
+    fn executable(&self, below: &str, names: impl FnOnce() -> Vec<String>) -> Result<Option<Rule>, Refusal> {
+        let Some(directory) = self.below(below)? else { return Ok(None) };
+        for name in names() {
+            let permission = faccessat(&directory, name.as_str(), AccessFlags::X_OK, AtFlags::empty());
+            let file = format!("{below}/{name}");
+            match permission {
+                Err(Errno::ENOENT) => {}
+                Err(Errno::EACCES) => return Err(Refusal::NotExecutable(file)),
+                Err(errno) => return Err(Refusal::Unreadable(file, errno)),
+                // Anybody may execute, that is search, an ordinary directory: it must not pass for a rule.
+                Ok(()) => match fstatat(&directory, name.as_str(), AtFlags::empty()) {
+                    Ok(status) if is(&status, SFlag::S_IFREG) => return Ok(Some(Rule { file, line: None })),
+                    Ok(_) => return Err(Refusal::NotAFile(file)),
+                    Err(errno) => return Err(Refusal::Unreadable(file, errno)),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    /// The line of the subject's own file that covers the request.
+    fn line(&self, request: &Request) -> Result<Option<Rule>, Refusal> {
+        let Some(directory) = self.below(keys::BYUID)? else { return Ok(None) };
+        let name = keys::byuid(request, getuid().as_raw());
+        let file = format!("{}/{name}", keys::BYUID);
+        // Not blocking, so that a FIFO of that name holds nobody up.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let open = match openat(&directory, name.as_str(), flags, Mode::empty()) {
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(errno) => return Err(Refusal::Unreadable(file, errno)),
+            Ok(open) => open,
+        };
+        if !fstat(&open).is_ok_and(|status| is(&status, SFlag::S_IFREG)) {
+            return Err(Refusal::NotAFile(file));
+        }
+        let mut text = Vec::new();
+        match File::from(open).take(LONGEST_FILE + 1).read_to_end(&mut text) {
+            Err(error) => Err(Refusal::Unreadable(file, Errno::try_from(error).unwrap_or(Errno::EIO))),
+            Ok(_) if u64::try_from(text.len()).is_ok_and(|length| length > LONGEST_FILE) => Err(Refusal::TooLong(file)),
+            Ok(_) => match byuid::granting_line(&text, request.address) {
+                Some(line) => Ok(Some(Rule { file, line: Some(line) })),
+                None => Err(Refusal::NoLine(file)),
+            },
+        }
+    }
+
+    /// A directory below the directory of rules; `None` where there is none.
+    fn below(&self, name: &str) -> Result<Option<OwnedFd>, Untrusted> {
+        match open_directory(&self.directory, Path::new(name)) {
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(Untrusted::Unopened(name.to_owned(), errno)),
+            Ok(directory) => trusted(&directory, name.to_owned()).map(|()| Some(directory)),
+        }
+    }
+}
+
+fn open_directory(at: impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(at, path, flags, Mode::empty())
+}
+
+/// Checks owner and mode of the directory that is open, so that nothing can change between check and use. A POSIX ACL
+/// that lets others write shows in the group bits of the mode, which are its mask (acl(5)).
+fn trusted(directory: &OwnedFd, name: String) -> Result<(), Untrusted> {
+    match fstat(directory) {
+        Err(errno) => Err(Untrusted::Unopened(name, errno)),
+        Ok(status) if status.st_uid != 0 => Err(Untrusted::Owner(name, status.st_uid)),
+        Ok(status) if status.st_mode & 0o022 != 0 => Err(Untrusted::Writable(name, status.st_mode)),
+        Ok(_) => Ok(()),
+    }
+}
+
+fn is(status: &FileStat, kind: SFlag) -> bool {
+    SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) == kind
+}

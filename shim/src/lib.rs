@@ -1,0 +1,106 @@
+//! librauthbind.so: what `rauthbind` preloads into an app.
+//!
+//! It replaces bind(2) and nothing else. The real one goes first; only where the kernel refuses an IP address with a
+//! port by EACCES, the helper is asked. Whatever goes wrong then, the kernel's refusal stands.
+//!
+//! This code runs in other people's programs: in signal handlers, beside any number of threads, in children of vfork.
+//! A bind takes no lock, allocates nothing and keeps nothing; where the channel is was read once, at load.
+//!
+//! | module | holds |
+//! |---|---|
+//! | this one | the hook, and what runs at load |
+//! | [`environment`] | the variables of the launcher: reading them, counting them down, taking them away |
+
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+mod environment;
+
+use std::num::NonZeroUsize;
+use std::slice;
+
+use libc::{c_int, sockaddr, socklen_t};
+use once_cell::race::OnceNonZeroUsize;
+use rauthbind_wire::address::RawAddress;
+use rauthbind_wire::ask::ask;
+use rauthbind_wire::channel::Channel;
+use rauthbind_wire::message::{Reply, Request};
+use rauthbind_wire::sys::{errno, set_errno};
+
+/// What libc's bind gives when it fails.
+const FAILED: c_int = -1;
+
+#[allow(unsafe_code, reason = "a hook is called from C; redhook makes the exported symbol and finds the real function")]
+mod hook {
+    use super::{FAILED, RawAddress, answer, c_int, errno, set_errno, slice, sockaddr, socklen_t};
+
+    redhook::hook! {
+        unsafe fn bind(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int => bind_or_ask {
+            let before = errno();
+            // SAFETY: the app's own arguments, untouched, for the function that it meant to call.
+            let result = unsafe { redhook::real!(bind)(socket, address, length) };
+            if result != FAILED || errno() != libc::EACCES {
+                return result;
+            }
+            // SAFETY: the kernel has just read these bytes, as it found them to be an address that it refuses.
+            let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length as usize) };
+            match RawAddress::new(bytes).map_or(Err(libc::EACCES), |address| answer(socket, address)) {
+                Ok(()) => {
+                    set_errno(before);
+                    0
+                }
+                Err(refusal) => {
+                    set_errno(refusal);
+                    FAILED
+                }
+            }
+        }
+    }
+
+    /// Finds the real bind before the app can fork or handle signals: redhook looks it up once, behind a lock.
+    pub(super) fn find_real() {
+        let _ = redhook::real!(bind);
+    }
+}
+
+/// What bind(2) gives in place of the kernel's EACCES: success, or an errno.
+fn answer(socket: c_int, address: RawAddress) -> Result<(), c_int> {
+    let channel = channel().filter(|_| address.may_be_privileged()).ok_or(libc::EACCES)?;
+    match ask(&channel, socket, &Request { address }) {
+        Some(Reply::Bound) => Ok(()),
+        Some(Reply::Failed(errno)) => Err(errno),
+        Some(Reply::NotMyUser) | None => Err(libc::EACCES),
+    }
+}
+
+/// The channel that the launcher left open; read from the environment once, since apps change it.
+fn channel() -> Option<Channel> {
+    static DESCRIPTOR: OnceNonZeroUsize = OnceNonZeroUsize::new();
+    static INODE: OnceNonZeroUsize = OnceNonZeroUsize::new();
+    const NONE: NonZeroUsize = NonZeroUsize::MAX;
+
+    let found = || environment::channel().and_then(Result::ok);
+    let stored = |number: Option<usize>| number.and_then(NonZeroUsize::new).unwrap_or(NONE);
+    let descriptor = DESCRIPTOR.get_or_init(|| {
+        // One more, so that 0 can be stored.
+        stored(found().and_then(|channel| usize::try_from(channel.descriptor).ok()?.checked_add(1)))
+    });
+    let inode = INODE.get_or_init(|| stored(found().and_then(|channel| usize::try_from(channel.inode).ok())));
+    if descriptor == NONE || inode == NONE {
+        return None;
+    }
+    let descriptor = c_int::try_from(descriptor.get().checked_sub(1)?).ok()?;
+    Some(Channel { descriptor, inode: u64::try_from(inode.get()).ok()? })
+}
+
+/// Runs when the library is loaded, before the app's main.
+extern "C" fn load() {
+    hook::find_real();
+    let _ = channel();
+    environment::heed();
+}
+
+#[allow(unsafe_code, reason = "the loader calls what stands in this section")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOAD: extern "C" fn() = load;

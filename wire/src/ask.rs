@@ -1,0 +1,41 @@
+//! The asking side: one request out, one reply in. No lock, no allocation, no signal, no child.
+
+use crate::channel::{Channel, PATIENCE_SECONDS};
+use crate::fdpass;
+use crate::message::{REPLY_SIZE, Reply, Request};
+use crate::sys::{self, RawDescriptor};
+
+/// How many times, a millisecond apart, a request is offered while too many descriptors of this user are under way.
+const OFFERS: u32 = 1000 * PATIENCE_SECONDS as u32;
+
+/// Asks the helper behind the channel to bind `socket`.
+///
+/// `None` where no answer is to be had: the channel is gone, the helper is, or no descriptor is free for the reply.
+/// The kernel's own refusal stands then. errno may be anything afterwards.
+pub fn ask(channel: &Channel, socket: RawDescriptor, request: &Request) -> Option<Reply> {
+    if !channel.is_there() {
+        return None;
+    }
+    // Fresh for each request: many processes and threads share the channel, and no answer may reach the wrong one.
+    let (ours, theirs) = sys::pipe().ok()?;
+    offer(channel, request, [theirs.raw(), socket])?;
+    // Closed here so that the helper's copy is the last: if it dies, we see the end of the reply channel.
+    drop(theirs);
+    sys::wait_readable(&ours, PATIENCE_SECONDS).ok()?;
+    let mut reply = [0; REPLY_SIZE];
+    let length = sys::read(&ours, &mut reply).ok()?;
+    Reply::from_bytes(reply.get(..length)?)
+}
+
+fn offer(channel: &Channel, request: &Request, descriptors: [RawDescriptor; 2]) -> Option<()> {
+    let bytes = request.to_bytes();
+    for _ in 0..OFFERS {
+        match fdpass::send(channel.descriptor, &bytes, descriptors) {
+            Ok(()) => return Some(()),
+            // unix(7): more descriptors in flight than the user's RLIMIT_NOFILE. They are taken in as we speak.
+            Err(libc::ETOOMANYREFS) => sys::pause(),
+            Err(_) => return None,
+        }
+    }
+    None
+}

@@ -1,0 +1,28 @@
+//! Every path and every variable name that the programs of rauthbind share. Change one here and nowhere else.
+//!
+//! The prefix is fixed when the tree is built (`RAUTHBIND_PREFIX`, by default `/usr/local`): nothing that a user can
+//! set at run time decides which helper or which rules are used.
+
+/// The helper: root-owned, not setuid, `cap_net_bind_service=p`.
+pub const HELPER: &str = concat!(env!("RAUTHBIND_PREFIX"), "/libexec/rauthbind/rauthbind-helper");
+
+/// The shim that the launcher appends to [`LD_PRELOAD`].
+pub const SHIM: &str = concat!(env!("RAUTHBIND_PREFIX"), "/lib/rauthbind/librauthbind.so");
+
+/// The rules: root-owned, writable by root alone. Independent of the prefix.
+pub const RULES: &str = "/etc/rauthbind";
+
+/// Where syslog(3) messages go; read by journald or a syslog daemon.
+pub const LOG_SOCKET: &str = "/dev/log";
+
+/// The first privileged port that is none, for the network namespace of whoever reads it (ip(7)).
+pub const UNPRIVILEGED_PORT_START: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
+/// Set by the launcher, read by the shim: where the channel is, as [`Channel`](crate::Channel) prints it.
+pub const CHANNEL: &str = "RAUTHBIND_CHANNEL";
+
+/// Set by `rauthbind --depth N`, counted down by the shim in every program that it is loaded into.
+pub const DEPTH: &str = "RAUTHBIND_DEPTH";
+
+/// ld.so(8)'s list of libraries to load first.
+pub const LD_PRELOAD: &str = "LD_PRELOAD";
