@@ -1,7 +1,7 @@
 //! The system calls that need unsafe code, each in a small function.
 
-use std::convert::Infallible;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,7 +10,6 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::{execve, setsid};
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
 
 /// `CAP_NET_BIND_SERVICE` of linux/capability.h.
@@ -98,50 +97,81 @@ fn set_descriptor_flags(descriptor: RawDescriptor, flags: c_int) -> nix::Result<
     Errno::result(unsafe { libc::fcntl(descriptor, libc::F_SETFD, flags) }).map(drop)
 }
 
+/// What the process between us and the helper, and the helper until it has memory of its own, share with us.
+#[derive(Clone, Copy)]
+struct Orphan {
+    program: *const c_char,
+    arguments: *const *const c_char,
+    input: RawDescriptor,
+}
+
+/// Where a process that shares our memory keeps its few variables; the stack grows down from the end.
+#[repr(align(16))]
+struct Stack(UnsafeCell<[u8; 2048]>);
+
+// SAFETY: `start_orphan` hands each to one process, once.
+unsafe impl Sync for Stack {}
+
+static STACKS: [Stack; 2] = [const { Stack(UnsafeCell::new([0; 2048])) }; 2];
+
+impl Stack {
+    fn top(&self) -> *mut c_void {
+        // SAFETY: one beyond the end is as far as a pointer into an object may go.
+        unsafe { self.0.get().add(1).cast() }
+    }
+}
+
 /// Starts a program with this standard input, no environment, and no parent: in a session of its own, orphaned, so that
-/// the command, which has our process id, never has a child that it did not start.
+/// the command, which has our process id, never has a child that it did not start. To be called once.
+///
+/// Like vfork(2), without a copy of our memory: what a launch costs is page faults, for the most part.
+///
+/// # Errors
+/// Where no process can be made. That the program cannot be executed is told on standard error, later.
 pub fn start_orphan(program: &str, arguments: &[&str], input: &Descriptor) -> nix::Result<()> {
-    let program = CString::new(program).map_err(|_| Errno::EINVAL)?;
-    let arguments: Result<Vec<CString>, _> = arguments.iter().map(|argument| CString::new(*argument)).collect();
-    let mut all = vec![program.clone()];
-    all.extend(arguments.map_err(|_| Errno::EINVAL)?);
-    match fork_silently()? {
-        0 => {
-            let grandchild = fork_silently();
-            if grandchild == Ok(0) {
-                let Err(errno) = become_program(&program, &all, input);
-                crate::say(&crate::setup::Problem::Helper(errno));
-            }
-            // SAFETY: ends this child without running what the parent registered for its own end.
-            unsafe { libc::_exit(c_int::from(grandchild.is_err())) }
-        }
-        child => {
-            let mut status = 0;
-            loop {
-                // SAFETY: the kernel writes one int; __WCLONE waits for a child without an exit signal.
-                let waited = Errno::result(unsafe { libc::waitpid(child, &raw mut status, libc::__WCLONE) });
-                match waited {
-                    Err(Errno::EINTR) => {}
-                    Err(errno) => return Err(errno),
-                    Ok(_) if status == 0 => return Ok(()),
-                    Ok(_) => return Err(Errno::EAGAIN),
-                }
-            }
+    // None of this is freed: when the helper reads it we may be another program already.
+    let text = |text: &str| CString::new(text).map(|text| text.into_raw().cast_const()).map_err(|_| Errno::EINVAL);
+    let program = text(program)?;
+    let arguments: nix::Result<Vec<*const c_char>> = arguments.iter().map(|argument| text(argument)).collect();
+    let arguments = [&[program], &*arguments?, &[ptr::null()]].concat().leak().as_ptr();
+    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw() }));
+    // No exit signal: where SIGCHLD is blocked, the command would find one pending that is not its own.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK;
+    let [stack, _] = &STACKS;
+    // SAFETY: the child runs `orphan_and_end` on a stack of its own and only reads `orphan`, which is never freed; we
+    // stand still until it has ended (CLONE_VFORK).
+    let child =
+        Errno::result(unsafe { libc::clone(orphan_and_end, stack.top(), flags, ptr::from_mut(orphan).cast()) })?;
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes one int; __WCLONE waits for a child without an exit signal.
+        match Errno::result(unsafe { libc::waitpid(child, &raw mut status, libc::__WCLONE) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) if status == 0 => return Ok(()),
+            Ok(_) => return Err(Errno::EAGAIN),
         }
     }
 }
 
-fn become_program(program: &CStr, arguments: &[CString], input: &Descriptor) -> nix::Result<Infallible> {
-    setsid()?;
-    // SAFETY: makes standard input a copy of `input`, which is another number; no memory is touched.
-    Errno::result(unsafe { libc::dup2(input.raw(), 0) })?;
-    execve(program, arguments, &[] as &[CString])
+/// The process between: starts the next and ends, which orphans that.
+extern "C" fn orphan_and_end(orphan: *mut c_void) -> c_int {
+    let [_, stack] = &STACKS;
+    // SAFETY: the next process runs on the other stack and only reads `orphan`, while the launcher goes on.
+    c_int::from(unsafe { libc::clone(become_program, stack.top(), libc::CLONE_VM, orphan) } == -1)
 }
 
-/// fork(2) without an exit signal: where SIGCHLD is blocked, the command would find one pending that is not its own.
-fn fork_silently() -> nix::Result<libc::pid_t> {
-    let none = ptr::null::<u8>();
-    // SAFETY: without CLONE_VM this is fork(2) for a program with one thread, which this one is.
-    let child = Errno::result(unsafe { libc::syscall(libc::SYS_clone, 0, none, none, none, none) })?;
-    libc::pid_t::try_from(child).map_err(|_| Errno::EOVERFLOW)
+/// The orphan. It shares memory with the launcher, errno too, so it makes system calls and nothing else.
+extern "C" fn become_program(orphan: *mut c_void) -> c_int {
+    // SAFETY: `start_orphan` made `orphan`, and what it points to, valid for as long as this memory exists. dup2 replaces
+    // standard input alone, and `input` is another number.
+    unsafe {
+        let Orphan { program, arguments, input } = *orphan.cast::<Orphan>();
+        libc::setsid();
+        libc::dup2(input, 0);
+        libc::execve(program, arguments, [ptr::null()].as_ptr());
+        let told = c"rauthbind: the helper cannot be executed; install rauthbind again\n".to_bytes();
+        libc::write(2, told.as_ptr().cast(), told.len());
+    }
+    1
 }
