@@ -21,7 +21,7 @@ use std::slice;
 
 use libc::{c_int, sockaddr, socklen_t};
 use once_cell::race::OnceNonZeroUsize;
-use rauthbind_wire::address::RawAddress;
+use rauthbind_wire::address::{LONGEST, RawAddress};
 use rauthbind_wire::ask::ask;
 use rauthbind_wire::channel::Channel;
 use rauthbind_wire::message::{Reply, Request};
@@ -32,7 +32,7 @@ const FAILED: c_int = -1;
 
 #[allow(unsafe_code, reason = "a hook is called from C; redhook makes the exported symbol and finds the real function")]
 mod hook {
-    use super::{FAILED, RawAddress, answer, c_int, errno, set_errno, slice, sockaddr, socklen_t};
+    use super::{FAILED, LONGEST, RawAddress, answer, c_int, errno, set_errno, slice, sockaddr, socklen_t};
 
     redhook::hook! {
         unsafe fn bind(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int => bind_or_ask {
@@ -42,8 +42,13 @@ mod hook {
             if result != FAILED || errno() != libc::EACCES {
                 return result;
             }
+            let length = length as usize;
+            if address.is_null() || length > LONGEST {
+                // Not the kernel's refusal then, but that of another library between it and us.
+                return result;
+            }
             // SAFETY: the kernel has just read these bytes, as it found them to be an address that it refuses.
-            let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length as usize) };
+            let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length) };
             match RawAddress::new(bytes).map_or(Err(libc::EACCES), |address| answer(socket, address)) {
                 Ok(()) => {
                     set_errno(before);

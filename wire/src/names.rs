@@ -18,7 +18,7 @@ pub const LOG_SOCKET: &str = "/dev/log";
 /// The first privileged port that is none, for the network namespace of whoever reads it (ip(7)).
 pub const UNPRIVILEGED_PORT_START: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
-/// Set by the launcher, read by the shim: where the channel is, as [`Channel`](crate::Channel) prints it.
+/// Set by the launcher, read by the shim: where the channel is, as [`Channel`](crate::channel::Channel) prints it.
 pub const CHANNEL: &str = "RAUTHBIND_CHANNEL";
 
 /// Set by `rauthbind --depth N`, counted down by the shim in every program that it is loaded into.

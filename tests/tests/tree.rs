@@ -1,0 +1,182 @@
+//! What is promised of the source tree itself: where unsafe code lives, how much there is to read, what it depends on,
+//! and that the documentation says what the programs say.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rauthbind_tests::stage;
+use xtask::layout::{DEFAULT_PREFIX, TABLE, Tree};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every Rust file below these folders, relative to the root.
+fn sources(folders: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+/// The code of a file: no comments, no blank lines, no tests.
+fn code(path: &str) -> Vec<String> {
+    let text = text(path);
+    let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).map(str::to_owned).collect()
+}
+
+/// Unsafe code is in the modules that are named here, and in no other.
+#[test]
+fn unsafe_code_is_where_it_is_said_to_be() {
+    const NAMED: [&str; 9] = [
+        "cli/src/bin/rauthbind.rs",
+        "cli/src/sys.rs",
+        "helper/src/main.rs",
+        "helper/src/sys.rs",
+        "shim/src/environment.rs",
+        "shim/src/lib.rs",
+        "tests/src/sys.rs",
+        "wire/src/fdpass.rs",
+        "wire/src/sys.rs",
+    ];
+    let folders = ["policy/src", "wire/src", "helper/src", "shim/src", "cli/src", "tests/src", "xtask/src"];
+    let word = |line: &String| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+    let found: Vec<String> = sources(&folders).into_iter().filter(|path| code(path).iter().any(word)).collect();
+    assert_eq!(found, NAMED);
+}
+
+/// What holds the capability, and all that it calls of ours, can be read in one sitting.
+#[test]
+fn the_privileged_part_stays_small() {
+    let lines: usize = sources(&["policy/src", "wire/src", "helper/src"]).iter().map(|path| code(path).len()).sum();
+    assert!(lines < 1500, "helper, wire and policy have {lines} lines of code");
+}
+
+/// The crates that run in other people's programs, or with the capability, are these and no others.
+#[test]
+fn helper_and_shim_depend_on_what_they_are_said_to() {
+    let trees: [(&str, &[&str]); 2] = [
+        (
+            "rauthbind-helper",
+            &["bitflags", "cfg-if", "libc", "nix", "rauthbind-helper", "rauthbind-policy", "rauthbind-wire"],
+        ),
+        ("rauthbind-shim", &["libc", "once_cell", "rauthbind-shim", "rauthbind-wire", "redhook"]),
+    ];
+    for (package, expected) in trees {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p}"]);
+        // Where sudo has taken cargo's directory out of PATH.
+        tree.env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"));
+        let output = tree.current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let found: BTreeSet<&str> =
+            text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).collect();
+        assert_eq!(found, expected.iter().copied().collect(), "{package}");
+    }
+}
+
+/// Options of `--help`, as `-x` and `--word`.
+fn options(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| c.is_whitespace() || "[],;()'`".contains(c));
+    let option = |word: &&str| {
+        let name = word.trim_start_matches('-');
+        word.starts_with('-')
+            && !name.is_empty()
+            && word.len() - name.len() <= 2
+            && name.chars().all(|c| c.is_ascii_lowercase() || c == 'V')
+    };
+    let real = |word: &&str| word.starts_with("--") || word.len() == 2;
+    words.filter(option).filter(real).map(str::to_owned).collect()
+}
+
+/// The launcher's man page, README and completions know every option of `--help`, and no others.
+#[test]
+fn the_documents_know_the_options() {
+    let launcher = stage().join("usr/local/bin/rauthbind");
+    let help = Command::new(launcher).arg("--help").output().unwrap();
+    let help = options(String::from_utf8_lossy(&help.stdout).split_once("Examples:").unwrap().0);
+    assert!(help.contains("--depth") && help.contains("-u"), "{help:?}");
+    let page = text("docs/man/rauthbind.1").replace("\\-", "-");
+    let bold = page.lines().filter(|line| line.starts_with(".B") || line.starts_with(".TP") || line.starts_with(".OP"));
+    let page_options = options(&bold.collect::<Vec<_>>().join("\n"));
+    assert!(page_options.is_superset(&help), "the man page lacks {:?}", help.difference(&page_options));
+    for path in [
+        "packaging/completions/rauthbind.bash",
+        "packaging/completions/_rauthbind",
+        "packaging/completions/rauthbind.fish",
+    ] {
+        let completion = text(path);
+        for option in &help {
+            let bare = option.trim_start_matches('-');
+            assert!(completion.contains(bare), "{path} lacks {option}");
+        }
+    }
+}
+
+/// The man pages name every path and variable by which the programs find each other, as they are built.
+#[test]
+fn the_man_pages_know_the_names() {
+    use rauthbind_wire::names::{CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START};
+    let pages: String = ["rauthbind.1", "rauthbind-rules.5", "rauthbind-helper.8"]
+        .map(|page| text(Path::new("docs/man").join(page)).replace("\\-", "-"))
+        .concat();
+    for name in [CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START] {
+        assert!(pages.contains(name), "no man page names {name}");
+    }
+}
+
+/// The programs look for each other where `cargo xtask install` puts them.
+#[test]
+fn everything_is_looked_for_where_it_is_installed() {
+    use rauthbind_wire::names::{HELPER, RULES, SHIM};
+    let tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: "/".into() };
+    let installed: Vec<PathBuf> = TABLE.iter().map(|row| tree.path(row.to)).collect();
+    for name in [HELPER, SHIM, RULES] {
+        assert!(installed.iter().any(|path| path == Path::new(name)), "{name} is not installed");
+    }
+}
+
+/// man(1) finds nothing wrong with the pages.
+#[test]
+fn the_man_pages_are_well_formed() {
+    for page in fs::read_dir(root().join("docs/man")).unwrap().map(|entry| entry.unwrap().path()) {
+        let output = Command::new("groff").args(["-man", "-ww", "-Tutf8", "-z"]).arg(&page).output().unwrap();
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{}: {}",
+            page.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+/// What the README begins with is what there is.
+#[test]
+fn the_readme_begins_with_the_two_commands() {
+    let readme = text("README.md");
+    let top: String = readme.lines().take(40).collect::<Vec<_>>().join("\n");
+    for command in ["cargo xtask demo", "cargo xtask test"] {
+        assert!(top.contains(command), "the top of the README lacks `{command}`");
+    }
+    let run = text(".ci/run");
+    assert!(run.lines().any(|line| line.trim() == "exec cargo xtask test"), "{run}");
+}

@@ -1,0 +1,238 @@
+//! The command line of `cargo xtask`, and its help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use lexopt::Arg::{Long, Short, Value};
+use lexopt::{Parser, ValueExt};
+
+use crate::error::Error;
+use crate::layout::{DEFAULT_PREFIX, Tree};
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Print this.
+    Help(&'static str),
+    /// Show rauthbind at work.
+    Demo,
+    /// Do what CI does.
+    Test {
+        /// For the end-to-end tests' own command line.
+        filters: Vec<OsString>,
+    },
+    /// Put the tree in place.
+    Install {
+        /// Where.
+        tree: Tree,
+        /// Whether to build it first.
+        build: bool,
+    },
+    /// Take the tree away, rules excepted.
+    Uninstall {
+        /// From where.
+        tree: Tree,
+    },
+}
+
+/// Parses the arguments after the program's name.
+///
+/// # Errors
+/// [`Error::Usage`], [`Error::NoCommand`] or [`Error::Prefix`].
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
+    let mut own: Vec<OsString> = args.collect();
+    let dashes = own.iter().position(|arg| arg == "--").unwrap_or(own.len());
+    let filters: Vec<OsString> = own.drain(dashes..).skip(1).collect();
+    let mut parser = Parser::from_args(own);
+    let name = match parser.next()? {
+        None => return Err(Error::NoCommand),
+        Some(Long("help") | Short('h')) => return Ok(Command::Help(HELP)),
+        Some(Value(name)) => name.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let name = name.as_str();
+    let (help, allowed): (_, &[&str]) = match name {
+        "demo" => (DEMO_HELP, &[]),
+        "test" => (TEST_HELP, &[]),
+        "install" => (INSTALL_HELP, &["prefix", "destdir", "no-build"]),
+        "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir"]),
+        _ => return Err(Value(name.into()).unexpected().into()),
+    };
+    let Some((tree, build)) = options(&mut parser, allowed)? else { return Ok(Command::Help(help)) };
+    match name {
+        "test" => Ok(Command::Test { filters }),
+        _ if !filters.is_empty() => Err(Error::Usage("only `test` takes arguments after --".into())),
+        "demo" => Ok(Command::Demo),
+        "install" => Ok(Command::Install { tree, build }),
+        _ => Ok(Command::Uninstall { tree }),
+    }
+}
+
+/// The options after the command's name; none of them where help is asked for instead.
+fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<(Tree, bool)>, Error> {
+    let mut tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: PathBuf::from("/") };
+    let mut build = true;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("help") | Short('h') => return Ok(None),
+            Long(name) if !allowed.contains(&name) => return Err(arg.unexpected().into()),
+            Long("prefix") => tree.prefix = checked_prefix(parser.value()?.string()?)?,
+            Long("destdir") => tree.destdir = absolute(parser.value()?.into())?,
+            Long("no-build") => build = false,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Some((tree, build)))
+}
+
+/// The same rule as in wire's build script, which says why; here so that it is told before anything is built.
+fn checked_prefix(prefix: String) -> Result<String, Error> {
+    let can_be_built_for = prefix.starts_with('/') && !prefix.ends_with('/') && !prefix.contains([' ', ':', '$', '\n']);
+    if can_be_built_for { Ok(prefix) } else { Err(Error::Prefix(prefix)) }
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
+    std::path::absolute(&path).map_err(Error::file("find", &path))
+}
+
+const HELP: &str = "\
+rauthbind lets an ordinary user's unmodified server bind the privileged ports that the administrator has granted.
+
+Usage: cargo xtask COMMAND [OPTION...]
+
+  demo        build it and see it at work; leaves nothing behind
+  test        everything that CI runs
+  install     build it and put it in place
+  uninstall   take it away again; your rules stay
+
+`cargo xtask COMMAND --help` says what each one does. All of them work as root, and as an ordinary user with sudo.
+";
+
+const DEMO_HELP: &str = "\
+Shows rauthbind at work, from the administrator's grant to a page fetched from port 80, and what a refusal looks like.
+
+Usage: cargo xtask demo
+
+Builds rauthbind, then makes a network, mount and pid namespace in which it is installed and two users, alice and bob,
+exist. There the administrator grants port 80 to alice; alice runs python3's own web server on it; bob tries the same.
+Where node and perl are installed for everyone, alice runs a server of each as well. When it ends, the namespaces are
+gone with all that was in them: no user, no rule, no process and no installed file stays on your machine.
+
+Needs root (or sudo) for the namespaces, and python3; where python3 is missing and apt-get is there, it is installed.
+Exit status: 0 where everything happened as told, else 1.
+";
+
+const TEST_HELP: &str = "\
+Does everything that CI does, and stops at the first step that fails.
+
+Usage: cargo xtask test [-- FILTER...]
+
+  1  system packages that the tests need: names them, and installs with apt-get those that are missing
+  2  cargo fmt --check
+  3  cargo clippy, warnings denied
+  4  cargo doc, warnings denied
+  5  unit tests of every package
+  6  release build, installed into target/stage
+  7  end-to-end tests: real servers, each test in namespaces of its own, against target/stage
+
+Arguments after -- go to the test programs of step 7, as in `cargo xtask test -- --exact shim_exports_bind_alone`.
+Needs root (or sudo) for missing packages, for the root-owned files of target/stage, and for namespaces.
+`sudo rm -r target/stage` removes what step 6 leaves.
+Exit status: 0 where everything passed, else 1.
+";
+
+const INSTALL_HELP: &str = "\
+Builds rauthbind and puts it in place: programs, library, man pages, completions, and the directories for the rules.
+
+Usage: cargo xtask install [--prefix DIR] [--destdir DIR] [--no-build]
+
+  --prefix DIR    where the programs will be at run time; fixed in them when they are built [default: /usr/local]
+  --destdir DIR   put the tree below DIR instead of /, to make a package of it
+  --no-build      install what the last `cargo xtask install` with the same --prefix has built
+
+Nothing is setuid. The helper alone gets a capability, cap_net_bind_service=p, so the file system must keep extended
+attributes. The rules are in /etc/rauthbind, whatever the prefix; rules that are there already stay as they are.
+Every file is replaced in one step, so that you can install while servers run; they keep what they have started.
+Needs root (or sudo), because everything belongs to root.
+";
+
+const UNINSTALL_HELP: &str = "\
+Takes away what `cargo xtask install` with the same options has put in place. The rules in /etc/rauthbind stay.
+
+Usage: cargo xtask uninstall [--prefix DIR] [--destdir DIR]
+
+  --prefix DIR    as it was for install [default: /usr/local]
+  --destdir DIR   as it was for install
+
+Servers that run go on running, but bind no further privileged port. Needs root (or sudo).
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, Error> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn tree(prefix: &str, destdir: &str) -> Tree {
+        Tree { prefix: prefix.into(), destdir: destdir.into() }
+    }
+
+    #[test]
+    fn each_command_with_its_options() {
+        let both = "--prefix /opt/r --destdir /d";
+        assert_eq!(parsed("demo").unwrap(), Command::Demo);
+        assert_eq!(parsed("install").unwrap(), Command::Install { tree: tree("/usr/local", "/"), build: true });
+        assert_eq!(
+            parsed(&format!("install --no-build {both}")).unwrap(),
+            Command::Install { tree: tree("/opt/r", "/d"), build: false }
+        );
+        assert_eq!(parsed(&format!("uninstall {both}")).unwrap(), Command::Uninstall { tree: tree("/opt/r", "/d") });
+    }
+
+    #[test]
+    fn what_follows_the_dashes_goes_to_the_tests() {
+        let filters = vec!["--exact".into(), "a".into(), "--".into(), "b".into()];
+        assert_eq!(parsed("test -- --exact a -- b").unwrap(), Command::Test { filters });
+        assert_eq!(parsed("test").unwrap(), Command::Test { filters: vec![] });
+    }
+
+    #[test]
+    fn every_command_has_help() {
+        for (line, help) in [
+            ("--help", HELP),
+            ("demo -h", DEMO_HELP),
+            ("test --help", TEST_HELP),
+            ("install --prefix /x --help", INSTALL_HELP),
+            ("uninstall --help", UNINSTALL_HELP),
+        ] {
+            assert_eq!(parsed(line).unwrap(), Command::Help(help), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_an_error() {
+        for line in [
+            "",
+            "deploy",
+            "--frobnicate",
+            "demo now",
+            "demo --prefix /x",
+            "test --no-build",
+            "uninstall --no-build",
+            "install --prefix",
+            "install -- x",
+            "install --no-build=yes",
+        ] {
+            assert!(parsed(line).is_err(), "{line:?} was taken");
+        }
+    }
+
+    #[test]
+    fn prefixes_that_the_loader_could_not_take() {
+        for prefix in ["usr", "/usr/", "/", "/a:b", "/$LIB"] {
+            assert!(matches!(parsed(&format!("install --prefix {prefix}")), Err(Error::Prefix(_))), "{prefix}");
+        }
+    }
+}

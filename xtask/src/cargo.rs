@@ -1,0 +1,113 @@
+//! The workspace, and cargo's part of each command.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::error::Error;
+use crate::install::remove_if_there;
+use crate::layout::{DEFAULT_PREFIX, Origin, Row, TABLE};
+use crate::root;
+
+/// What this machine is called among targets.
+pub(crate) const HOST: &str = env!("HOST");
+
+/// Where the checkout is, and where cargo puts what it builds.
+#[derive(Debug)]
+pub struct Workspace {
+    /// The directory of the workspace's Cargo.toml.
+    pub root: PathBuf,
+    /// Cargo's target directory.
+    pub target: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that this program was built in.
+    ///
+    /// # Errors
+    /// The target directory was given relative to a working directory that is gone.
+    pub fn find() -> Result<Self, Error> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default();
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let target = std::path::absolute(&target).map_err(Error::file("find", &target))?;
+        Ok(Self { root, target })
+    }
+
+    /// Builds every program and library of the table for this prefix.
+    ///
+    /// # Errors
+    /// Cargo failed.
+    pub fn build(&self, prefix: &str) -> Result<(), Error> {
+        remove_if_there(&self.built_for())?;
+        root::run(&mut link_statically(self.release(prefix, Origin::program_package)))?;
+        root::run(&mut self.release(prefix, Origin::library_package))?;
+        let record = self.built_for();
+        fs::write(&record, prefix).map_err(Error::file("write", &record))
+    }
+
+    fn release(&self, prefix: &str, package_of: fn(Origin) -> Option<&'static str>) -> Command {
+        let mut cargo = self.cargo(&["build", "--release", "--locked"]);
+        let packages: BTreeSet<_> = TABLE.iter().filter_map(|row| package_of(row.origin)).collect();
+        cargo.args(packages.into_iter().flat_map(|package| ["-p", package]));
+        if prefix != DEFAULT_PREFIX {
+            cargo.env("RAUTHBIND_PREFIX", prefix);
+        }
+        cargo
+    }
+
+    /// Whether [`Workspace::build`] has been here with this prefix.
+    ///
+    /// # Errors
+    /// [`Error::NotBuiltFor`] where it has not.
+    pub fn check_built_for(&self, prefix: &str) -> Result<(), Error> {
+        match fs::read_to_string(self.built_for()) {
+            Ok(built) if built == prefix => Ok(()),
+            _ => Err(Error::NotBuiltFor(prefix.into())),
+        }
+    }
+
+    fn built_for(&self) -> PathBuf {
+        self.target.join("rauthbind-prefix")
+    }
+
+    /// Where the file is that a row is made from; none for a directory.
+    #[must_use]
+    pub fn source(&self, row: &Row) -> Option<PathBuf> {
+        match row.origin {
+            Origin::Program(_) | Origin::Helper(_) => {
+                Some(self.target.join(HOST).join("release").join(row.file_name()))
+            }
+            Origin::Library(_) => Some(self.target.join("release").join(row.file_name())),
+            Origin::Checkout(path) => Some(self.root.join(path)),
+            Origin::OwnDirectory | Origin::RulesDirectory => None,
+        }
+    }
+
+    /// A cargo command of this workspace.
+    #[must_use]
+    pub fn cargo(&self, args: &[&str]) -> Command {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // A prefix in the environment is not what was asked for; and leaving the default unset, as everyone does who
+        // types `cargo build`, is what keeps cargo from building everything twice.
+        cargo.args(args).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).env_remove("RAUTHBIND_PREFIX");
+        cargo
+    }
+}
+
+/// Makes static-pie programs of a build. The explicit target keeps the flag away from build scripts, and what is built
+/// with it in a directory of its own.
+fn link_statically(mut build: Command) -> Command {
+    let variable = target_variable("RUSTFLAGS");
+    // Where RUSTFLAGS is set, cargo reads no other variable: its flags go along in ours.
+    let [all, ours] = ["RUSTFLAGS", &variable].map(|name| env::var(name).unwrap_or_default());
+    build.args(["--target", HOST]).env_remove("RUSTFLAGS");
+    build.env(variable, format!("{all} {ours} -C target-feature=+crt-static"));
+    build
+}
+
+/// The name of a variable in which cargo takes a setting for this machine's target.
+pub(crate) fn target_variable(setting: &str) -> String {
+    format!("CARGO_TARGET_{}_{setting}", HOST.to_uppercase().replace(['-', '.'], "_"))
+}

@@ -1,0 +1,50 @@
+//! `cargo xtask test`: everything that CI runs, stopping at the first step that fails.
+
+use std::ffi::OsString;
+
+use crate::cargo::{Workspace, target_variable};
+use crate::error::Error;
+use crate::{install, packages, root};
+
+/// Runs every step.
+///
+/// # Errors
+/// The first step that failed.
+pub fn run(filters: &[OsString]) -> Result<(), Error> {
+    let workspace = Workspace::find()?;
+    root::announce("install missing system packages, make target/stage belong to root, and run tests in namespaces");
+
+    heading(1, &format!("system packages: {}", packages::names(packages::FOR_TESTS)));
+    packages::ensure(packages::FOR_TESTS)?;
+
+    heading(2, "cargo fmt");
+    root::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
+
+    heading(3, "cargo clippy");
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    root::run(&mut workspace.cargo(&clippy))?;
+
+    heading(4, "cargo doc");
+    let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+    root::run(workspace.cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    heading(5, "unit tests");
+    root::run(&mut workspace.cargo(&["test", "--workspace", "--exclude", "rauthbind-tests", "--locked"]))?;
+
+    heading(6, "release build, installed into target/stage");
+    let stage = install::stage(&workspace)?;
+
+    heading(7, "end-to-end tests");
+    let mut tests = workspace.cargo(&["test", "-p", "rauthbind-tests", "--locked"]);
+    if !root::is_root() {
+        tests.env(target_variable("RUNNER"), format!("sudo {} --", root::SUDO_KEEPS));
+    }
+    if !filters.is_empty() {
+        tests.arg("--").args(filters);
+    }
+    root::run(tests.env("RAUTHBIND_STAGE", stage))
+}
+
+fn heading(step: u8, what: &str) {
+    println!("\n== {step}/7 {what}");
+}

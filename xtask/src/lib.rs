@@ -1,0 +1,55 @@
+//! Builds, installs, tests and shows rauthbind: the program behind `cargo xtask`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`args`] | the command line and its help |
+//! | [`layout`] | the one table of what is installed where |
+//! | [`install`] | `install` and `uninstall` |
+//! | [`ci`] | `test`: everything that CI runs |
+//! | [`demo`] | `demo` |
+//! | [`cargo`] | the workspace, and cargo's part of each command |
+//! | [`packages`] | the system packages that tests and demo need |
+//! | [`root`] | being root, or sudo |
+//! | [`error`] | what can go wrong, in words |
+
+pub mod args;
+pub mod cargo;
+pub mod ci;
+pub mod demo;
+pub mod error;
+pub mod install;
+pub mod layout;
+pub mod packages;
+pub mod root;
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::args::Command;
+use crate::error::Error;
+
+/// The program: reads the command line, does what it says, and prints what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    match args::parse(env::args_os().skip(1)).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Help(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        Command::Demo => demo::run(),
+        Command::Test { filters } => ci::run(&filters),
+        Command::Install { tree, build: true } => install::build_and_install(&tree),
+        Command::Install { tree, build: false } => install::install_built(&tree),
+        Command::Uninstall { tree } => install::uninstall(&tree),
+    }
+}

@@ -1,0 +1,7 @@
+//! `cargo xtask`: see [`xtask::args`] for the commands.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xtask::main()
+}

@@ -1,0 +1,110 @@
+//! The system packages that tests and demo need.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::root;
+
+/// Where the programs of every user are looked for: the PATH of all that tests and demo run.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A package, and how to see whether it is there, however it came.
+#[derive(Debug)]
+pub struct Package {
+    /// Its name in Debian.
+    debian: &'static str,
+    /// A program to be found in [`PATH`], or a file.
+    provides: &'static str,
+}
+
+/// What the end-to-end tests need.
+pub const FOR_TESTS: &[Package] = &[
+    PYTHON,
+    Package { debian: "perl", provides: "perl" },
+    Package { debian: "nodejs", provides: "node" },
+    Package { debian: "gcc", provides: "cc" },
+    Package { debian: "libc6-dev", provides: "/usr/include/stdio.h" },
+    Package { debian: "libcap2-bin", provides: "capsh" },
+    Package { debian: "binutils", provides: "readelf" },
+    Package { debian: "groff-base", provides: "groff" },
+];
+
+/// What the demo cannot do without.
+pub const FOR_DEMO: &[Package] = &[PYTHON];
+
+const PYTHON: Package = Package { debian: "python3", provides: "python3" };
+
+/// Installs those that are missing.
+///
+/// # Errors
+/// Some are missing, and there is no apt-get, or it does not bring them.
+pub fn ensure(packages: &[Package]) -> Result<(), Error> {
+    let missing = missing(packages);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if find("apt-get").is_none() {
+        return Err(Error::Packages(missing));
+    }
+    println!("missing: {}; apt-get will install them", missing.join(" "));
+    root::run(root::command("apt-get").args(["update", "-q"]))?;
+    let install = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y", "--no-install-recommends"];
+    root::run(root::command("env").args(install).args(&missing))?;
+    match self::missing(packages) {
+        still if still.is_empty() => Ok(()),
+        still => Err(Error::Packages(still)),
+    }
+}
+
+/// Their names, for saying which they are.
+#[must_use]
+pub fn names(packages: &[Package]) -> String {
+    packages.iter().map(|package| package.debian).collect::<Vec<_>>().join(" ")
+}
+
+fn missing(packages: &[Package]) -> Vec<&'static str> {
+    packages.iter().filter(|package| find(package.provides).is_none()).map(|package| package.debian).collect()
+}
+
+/// Where in [`PATH`] a program is that every user can run; or the file itself, where that is what is asked for.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
+    PATH.split(':').map(|directory| Path::new(directory).join(name)).find(|path| everyone_reaches(path))
+}
+
+/// Whether others may read it, and run it where anyone may; and search every directory that it is really in.
+fn everyone_reaches(path: &Path) -> bool {
+    let allows = |path: &Path, bits| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & bits == bits);
+    let Ok(real) = fs::canonicalize(path) else { return false };
+    let wanted = if allows(&real, 0o100) { 0o005 } else { 0o004 };
+    allows(&real, wanted) && real.ancestors().skip(1).all(|directory| allows(directory, 0o001))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_everyone_can_run_and_nothing_else() {
+        assert!(find("sh").is_some_and(|path| path.is_absolute()));
+        assert!(find("/etc/passwd").is_some());
+        assert_eq!(find("/etc/shadow"), None);
+        assert_eq!(find("no-such-program"), None);
+    }
+
+    #[test]
+    fn a_link_reaches_no_further_than_what_it_leads_to() {
+        let directory = std::env::temp_dir().join(format!("xtask-test-{}", std::process::id()));
+        let hidden = directory.join("hidden");
+        fs::create_dir_all(&hidden).unwrap();
+        fs::write(hidden.join("program"), "").unwrap();
+        fs::set_permissions(hidden.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&hidden, fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink("hidden/program", directory.join("link")).unwrap();
+        let found = find(&directory.join("link").to_string_lossy());
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(found, None);
+    }
+}
