@@ -70,7 +70,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
         match argument {
             Short('u') => run.user = Some(parser.value()?.string()?),
             Short('g') => run.group = Some(parser.value()?.string()?),
-            Long("depth") => run.depth = Some(parser.value()?.parse_with(depth)?),
+            Long("depth") => run.depth = Some(depth(&parser.value()?.string()?)?),
             Long("deep") => run.depth = None,
             Short('v') | Long("verbose") => run.verbose = true,
             Short('h') | Long("help") => return Ok(Asked::Text(HELP.to_owned())),
@@ -92,9 +92,9 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
     Ok(Asked::Run(run))
 }
 
-fn depth(text: &str) -> Result<u32, &'static str> {
+fn depth(text: &str) -> Result<u32, lexopt::Error> {
     let levels = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    levels.filter(|levels| *levels > 0).ok_or("must be a number from 1 on")
+    levels.filter(|levels| *levels > 0).ok_or_else(|| format!("--depth {text:?} is not a number from 1 on").into())
 }
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(run(&["--depth", "2", "--deep", "true"]).unwrap().depth, None);
         for wrong in ["0", "-1", "+1", "", "x", "4294967296"] {
             let error = run(&[&format!("--depth={wrong}"), "true"]).unwrap_err();
-            assert!(error.contains("must be a number from 1 on"), "{error}");
+            assert!(error.contains("--depth") && error.contains("is not a number from 1 on"), "{error}");
         }
     }
 

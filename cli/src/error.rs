@@ -2,14 +2,19 @@
 
 use std::ffi::c_int;
 use std::fmt;
+use std::io;
 
 use nix::errno::Errno;
+
+use crate::identity::GETENT;
 
 /// What keeps the command from being run.
 #[derive(Debug)]
 pub enum Error {
     /// The command line makes no sense.
     Usage(lexopt::Error),
+    /// What was asked for cannot be printed.
+    Output(io::Error),
     /// Run setuid, setgid or with file capabilities: everybody would get what is meant for one.
     Secure,
     /// `-u` or `-g` names nobody.
@@ -19,6 +24,8 @@ pub enum Error {
         /// As given.
         name: String,
     },
+    /// The user database cannot be asked.
+    Getent(io::Error),
     /// `-u` names a number that the user database does not know, so that only `-g` could tell the group.
     NoGroup(String),
     /// Only root becomes somebody else.
@@ -42,6 +49,7 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(error) => write!(out, "{error}; try 'rauthbind --help'"),
+            Error::Output(error) => write!(out, "standard output: {error}"),
             Error::Secure => write!(
                 out,
                 "runs setuid, setgid or with capabilities of its own, which it must not; \
@@ -50,6 +58,7 @@ impl fmt::Display for Error {
             Error::Unknown { kind, name } => {
                 write!(out, "there is no {kind} {name:?}; see 'getent passwd' and 'getent group'")
             }
+            Error::Getent(error) => write!(out, "{GETENT}: {error}; -u and -g need it, from the C library's package"),
             Error::NoGroup(name) => {
                 write!(out, "user {name} is in no user database, so its group is unknown; add -g GROUP")
             }

@@ -1,61 +1,93 @@
 //! `-u` and `-g`: becoming the user before anything else is started.
+//!
+//! Users and groups are looked up by getent(1), not by the C library here: this program is linked statically, and what a
+//! static program loads for nsswitch.conf(5) may be of another C library than its own, which ends in a crash.
 
-use std::ffi::CString;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
-use nix::unistd::{Gid, Group, Uid, User, initgroups, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use crate::error::Error;
+
+/// The program of the C library that asks the user database, wherever that is kept.
+pub(crate) const GETENT: &str = "/usr/bin/getent";
 
 /// Becomes this user for good: supplementary groups, group ids, user ids, in that order.
 ///
 /// # Errors
 /// [`Error`] where the user or group is unknown, or where we are not root. The command must not be run then.
 pub fn become_user(user: &str, group: Option<&str>) -> Result<(), Error> {
-    let known = lookup(user, "user", User::from_name, |number| User::from_uid(Uid::from_raw(number)))?;
-    let given = group.map(|group| {
-        let found = lookup(group, "group", Group::from_name, |number| Group::from_gid(Gid::from_raw(number)))?;
-        found.map(|group| group.gid).or_else(|| number(group).map(Gid::from_raw)).ok_or_else(|| unknown("group", group))
-    });
-    let given = given.transpose()?;
-    let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Identity(name, errno));
-    let (uid, gid) = match known {
-        Some(known) => {
-            let gid = given.unwrap_or(known.gid);
-            let name = CString::new(known.name).map_err(|_| unknown("user", user))?;
-            step("initgroups", initgroups(&name, gid))?;
-            (known.uid, gid)
+    let group = group.map(group_id).transpose()?;
+    let (uid, own_group, mut groups) = match entry("passwd", user)? {
+        Some(entry) => {
+            let own = entry.id(3).map(Gid::from_raw);
+            (entry.id(2), own, supplementary_groups(entry.field(0).unwrap_or(user))?)
         }
-        None => {
-            let uid = number(user).map(Uid::from_raw).ok_or_else(|| unknown("user", user))?;
-            let gid = given.ok_or_else(|| Error::NoGroup(user.to_owned()))?;
-            step("setgroups", setgroups(&[gid]))?;
-            (uid, gid)
-        }
+        None => (number(user), None, Vec::new()),
     };
+    let uid = uid.map(Uid::from_raw).ok_or_else(|| Error::Unknown { kind: "user", name: user.to_owned() })?;
+    let gid = group.or(own_group).ok_or_else(|| Error::NoGroup(user.to_owned()))?;
+    for group in [Some(gid), own_group].into_iter().flatten() {
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Identity(name, errno));
+    step("setgroups", setgroups(&groups))?;
     step("setresgid", setresgid(gid, gid, gid))?;
     step("setresuid", setresuid(uid, uid, uid))
 }
 
-/// Looks up a name, and what is no name but a number by that.
-fn lookup<T>(
-    text: &str,
-    kind: &'static str,
-    by_name: impl FnOnce(&str) -> nix::Result<Option<T>>,
-    by_number: impl FnOnce(u32) -> nix::Result<Option<T>>,
-) -> Result<Option<T>, Error> {
-    let by_name = by_name(text).map_err(|_| unknown(kind, text))?;
-    match (by_name, number(text)) {
-        (None, Some(number)) => by_number(number).map_err(|_| unknown(kind, text)),
-        (found, _) => Ok(found),
+fn group_id(group: &str) -> Result<Gid, Error> {
+    let known = entry("group", group)?.and_then(|entry| entry.id(2));
+    let unknown = || Error::Unknown { kind: "group", name: group.to_owned() };
+    known.or_else(|| number(group)).map(Gid::from_raw).ok_or_else(unknown)
+}
+
+fn supplementary_groups(user: &str) -> Result<Vec<Gid>, Error> {
+    let line = getent("initgroups", user)?;
+    Ok(line.split_ascii_whitespace().skip(1).filter_map(number).map(Gid::from_raw).collect())
+}
+
+/// A line of passwd(5) or group(5).
+struct Entry(String);
+
+impl Entry {
+    fn field(&self, index: usize) -> Option<&str> {
+        self.0.split(':').nth(index)
     }
+
+    fn id(&self, index: usize) -> Option<u32> {
+        self.field(index).and_then(number)
+    }
+}
+
+/// The entry of a name, or of a number.
+fn entry(database: &str, key: &str) -> Result<Option<Entry>, Error> {
+    // getent(1) would take the one for an option, and lists everything for the other.
+    if key.starts_with('-') || key.is_empty() {
+        return Ok(None);
+    }
+    let line = getent(database, key)?;
+    Ok((!line.is_empty()).then_some(Entry(line)))
+}
+
+/// The first line that getent(1) prints; empty where it finds nothing.
+fn getent(database: &str, key: &str) -> Result<String, Error> {
+    let failed = Error::Getent;
+    let mut command = Command::new(GETENT);
+    command.args([database, key]).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    let mut text = String::new();
+    child.stdout.take().map_or(Ok(0), |mut output| output.read_to_string(&mut text)).map_err(failed)?;
+    // An error where whoever started us ignores SIGCHLD; the text has told all.
+    let _ = child.wait();
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// A user or group id; -1 is none (setresuid(2) takes it for "leave as it is").
 fn number(text: &str) -> Option<u32> {
     let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     number.filter(|number| *number != u32::MAX)
-}
-
-fn unknown(kind: &'static str, name: &str) -> Error {
-    Error::Unknown { kind, name: name.to_owned() }
 }

@@ -48,7 +48,9 @@ fn start_helper(environment: &[CString]) -> Result<Channel, Problem> {
         // Out of the way of 0, 1 and 2, which may be closed, and so that what we print cannot go there.
         let helper = sys::raise(helper, 3)?;
         let apps = sys::raise_high(apps, listen_descriptors(environment))?;
-        sys::start_orphan(HELPER, &["--protocol", &rauthbind_wire::PROTOCOL.to_string()], &helper)?;
+        let protocol = rauthbind_wire::PROTOCOL.to_string();
+        let complaint = format!("rauthbind: {}\n", Problem::NoProgram);
+        sys::start_orphan(HELPER, &["--protocol", &protocol], &helper, complaint)?;
         let channel = Channel::behind(&apps).ok_or(Errno::ENOTSOCK)?;
         sys::leave_open(apps)?;
         Ok(channel)

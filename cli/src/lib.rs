@@ -29,7 +29,10 @@ use error::Error;
 /// Runs the program; gives its exit status where it did not become the command.
 pub fn main() -> c_int {
     let error = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Asked::Text(text)) => return c_int::from(write!(std::io::stdout(), "{text}").is_err()),
+        Ok(Asked::Text(text)) => match write!(std::io::stdout(), "{text}") {
+            Ok(()) => return 0,
+            Err(error) => Error::Output(error),
+        },
         Ok(Asked::Run(run)) => match launch::launch(&run) {
             Ok(never) => match never {},
             Err(error) => error,

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access, geteuid};
-use rauthbind_policy::{Rules, Untrusted};
+use rauthbind_policy::{Distrust, Rules, Untrusted};
 use rauthbind_wire::names::{HELPER, RULES, SHIM};
 
 use crate::sys;
@@ -22,6 +22,8 @@ pub enum Problem {
     Shim(Errno),
     /// The helper cannot be executed.
     Helper(Errno),
+    /// The kernel would not start the helper after all.
+    NoProgram,
     /// The helper has no file capability.
     NoCapability,
     /// The helper's file system ignores file capabilities.
@@ -43,6 +45,7 @@ impl fmt::Display for Problem {
         match self {
             Problem::Shim(errno) => write!(out, "{SHIM}: {}; install rauthbind again", errno.desc()),
             Problem::Helper(errno) => write!(out, "{HELPER}: {}; install rauthbind again", errno.desc()),
+            Problem::NoProgram => write!(out, "{HELPER} is not a program of this machine; install rauthbind again"),
             Problem::NoCapability => {
                 write!(out, "{HELPER} has lost its capability; as root, run: setcap cap_net_bind_service=p {HELPER}")
             }
@@ -61,21 +64,26 @@ impl fmt::Display for Problem {
                 "the bounding set lacks CAP_NET_BIND_SERVICE, so that {HELPER} cannot have it; add it where the set was \
                  narrowed (systemd: CapabilityBoundingSet=, containers: --cap-add=NET_BIND_SERVICE)"
             ),
-            Problem::UnknownCapability(error) => write!(out, "the capability of {HELPER} cannot be read: {error}"),
+            Problem::UnknownCapability(error) => write!(
+                out,
+                "the capability of {HELPER} cannot be read: {error}; install rauthbind on a file system that keeps \
+                 extended attributes"
+            ),
             Problem::Channel(errno) => {
                 write!(out, "the helper cannot be reached: {}; see 'ulimit -a' for what has run out", errno.desc())
             }
-            Problem::Rules(untrusted @ Untrusted::Unopened(_, Errno::ENOENT)) => {
-                write!(
-                    out,
-                    "{untrusted}; no port is granted; as root, run: mkdir -p {RULES}/byport {RULES}/byaddr {RULES}/byuid"
-                )
-            }
-            Problem::Rules(untrusted @ Untrusted::Unopened(..)) => {
-                write!(out, "{untrusted}; no port is granted; make it a directory that all can search")
-            }
             Problem::Rules(untrusted) => {
-                write!(out, "{untrusted}; no port is granted; as root, run: chown root {RULES} && chmod go-w {RULES}")
+                let name = untrusted.directory.display();
+                write!(out, "{untrusted}; no port is granted; ")?;
+                match untrusted.why {
+                    Distrust::Unopened(Errno::ENOENT) => {
+                        write!(out, "as root, run: mkdir -p {name}/byport {name}/byaddr {name}/byuid")
+                    }
+                    Distrust::Unopened(_) => write!(out, "make it a directory that all can search"),
+                    Distrust::Owner(_) | Distrust::Writable(_) => {
+                        write!(out, "as root, run: chown root {name} && chmod go-w {name}")
+                    }
+                }
             }
         }
     }
@@ -88,15 +96,15 @@ impl fmt::Display for Problem {
 pub fn check_programs() -> Result<(), Problem> {
     access(SHIM, AccessFlags::R_OK).map_err(Problem::Shim)?;
     access(HELPER, AccessFlags::X_OK).map_err(Problem::Helper)?;
+    if !sys::is_bound_capability_available() {
+        return Err(Problem::Bounded);
+    }
     if geteuid().is_root() {
         // Root's programs have root's capabilities, whatever the file says.
         return Ok(());
     }
     if prctl::get_no_new_privs().unwrap_or(false) {
         return Err(Problem::NoNewPrivileges);
-    }
-    if !sys::is_bound_capability_available() {
-        return Err(Problem::Bounded);
     }
     match sys::has_file_capability(Path::new(HELPER)) {
         Ok(true) => {}
@@ -114,5 +122,5 @@ pub fn check_programs() -> Result<(), Problem> {
 /// # Errors
 /// [`Problem::Rules`].
 pub fn check_rules() -> Result<(), Problem> {
-    Rules::open(Path::new(RULES)).map(drop).map_err(Problem::Rules)
+    Rules::open(Path::new(RULES)).and_then(|rules| rules.check()).map_err(Problem::Rules)
 }

@@ -103,6 +103,7 @@ struct Orphan {
     program: *const c_char,
     arguments: *const *const c_char,
     input: RawDescriptor,
+    complaint: &'static [u8],
 }
 
 /// Where a process that shares our memory keeps its few variables; the stack grows down from the end.
@@ -127,14 +128,14 @@ impl Stack {
 /// Like vfork(2), without a copy of our memory: what a launch costs is page faults, for the most part.
 ///
 /// # Errors
-/// Where no process can be made. That the program cannot be executed is told on standard error, later.
-pub fn start_orphan(program: &str, arguments: &[&str], input: &Descriptor) -> nix::Result<()> {
+/// Where no process can be made. Where the program cannot be executed, `complaint` goes to standard error, later.
+pub fn start_orphan(program: &str, arguments: &[&str], input: &Descriptor, complaint: String) -> nix::Result<()> {
     // None of this is freed: when the helper reads it we may be another program already.
     let text = |text: &str| CString::new(text).map(|text| text.into_raw().cast_const()).map_err(|_| Errno::EINVAL);
-    let program = text(program)?;
+    let (program, complaint) = (text(program)?, complaint.leak().as_bytes());
     let arguments: nix::Result<Vec<*const c_char>> = arguments.iter().map(|argument| text(argument)).collect();
     let arguments = [&[program], &*arguments?, &[ptr::null()]].concat().leak().as_ptr();
-    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw() }));
+    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw(), complaint }));
     // No exit signal: where SIGCHLD is blocked, the command would find one pending that is not its own.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     let [stack, _] = &STACKS;
@@ -166,12 +167,11 @@ extern "C" fn become_program(orphan: *mut c_void) -> c_int {
     // SAFETY: `start_orphan` made `orphan`, and what it points to, valid for as long as this memory exists. dup2 replaces
     // standard input alone, and `input` is another number.
     unsafe {
-        let Orphan { program, arguments, input } = *orphan.cast::<Orphan>();
+        let Orphan { program, arguments, input, complaint } = *orphan.cast::<Orphan>();
         libc::setsid();
         libc::dup2(input, 0);
         libc::execve(program, arguments, [ptr::null()].as_ptr());
-        let told = c"rauthbind: the helper cannot be executed; install rauthbind again\n".to_bytes();
-        libc::write(2, told.as_ptr().cast(), told.len());
+        libc::write(2, complaint.as_ptr().cast(), complaint.len());
     }
     1
 }

@@ -59,6 +59,7 @@ enum Denial {
     NotMyUser(u32),
     Malformed,
     NoSocket,
+    NoReplyChannel,
     Withdrawn,
     NotASocket(Errno),
     NoPorts(sys::SocketKind),
@@ -78,6 +79,7 @@ impl fmt::Display for Denial {
             Denial::NotMyUser(uid) => write!(out, "the sender's user id is {uid}, not the helper's"),
             Denial::Malformed => write!(out, "the message is no request of this version"),
             Denial::NoSocket => write!(out, "the message does not bring a reply channel and a socket"),
+            Denial::NoReplyChannel => write!(out, "the reply channel is not a pipe that never waits"),
             Denial::Withdrawn => write!(out, "the sender no longer waits for a reply"),
             Denial::NotASocket(errno) => write!(out, "the descriptor is not a socket: {}", errno.desc()),
             Denial::NoPorts(kind) => write!(
@@ -151,6 +153,9 @@ impl Helper {
         }
         let request = Request::from_bytes(received.bytes()).ok_or(Denial::Malformed)?;
         let [Some(reply_channel), Some(socket)] = &received.descriptors else { return Err(Denial::NoSocket) };
+        if !sys::is_ready_pipe(reply_channel.raw()) {
+            return Err(Denial::NoReplyChannel);
+        }
         let question = self.question(socket, &request)?;
         match rules().map(|rules| rules.decide(&question)) {
             Ok(Verdict::Granted(rule)) if !sys::is_hung_up(reply_channel) => {

@@ -18,4 +18,4 @@ pub mod request;
 pub mod rules;
 
 pub use request::{Protocol, Request};
-pub use rules::{Refusal, Rule, Rules, Untrusted, Verdict};
+pub use rules::{Distrust, Refusal, Rule, Rules, Untrusted, Verdict};

@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
@@ -63,7 +63,7 @@ pub enum Refusal {
     NoLine(String),
     /// This file decides, and it is longer than [`LONGEST_FILE`].
     TooLong(String),
-    /// The directory of rules, or the one below it that is named, is not to be trusted.
+    /// The directory of rules, or one below it, is not to be trusted.
     Untrusted(Untrusted),
 }
 
@@ -87,23 +87,33 @@ impl From<Untrusted> for Refusal {
     }
 }
 
-/// Why a directory of rules is not to be trusted.
+/// A directory of rules that is not to be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Untrusted {
+pub struct Untrusted {
+    /// The directory.
+    pub directory: PathBuf,
+    /// What is wrong with it.
+    pub why: Distrust,
+}
+
+/// Why a directory of rules is not to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distrust {
     /// It cannot be opened; ENOENT where it is missing, ENOTDIR where it is a symbolic link or a file.
-    Unopened(String, Errno),
+    Unopened(Errno),
     /// It belongs to this user, not to root.
-    Owner(String, u32),
+    Owner(u32),
     /// Its mode lets others than root write to it.
-    Writable(String, u32),
+    Writable(u32),
 }
 
 impl fmt::Display for Untrusted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Untrusted::Unopened(name, errno) => write!(out, "{name} cannot be opened as a directory: {}", errno.desc()),
-            Untrusted::Owner(name, uid) => write!(out, "{name} belongs to user id {uid}, not to root"),
-            Untrusted::Writable(name, mode) => {
+        let name = self.directory.display();
+        match self.why {
+            Distrust::Unopened(errno) => write!(out, "{name} cannot be opened as a directory: {}", errno.desc()),
+            Distrust::Owner(uid) => write!(out, "{name} belongs to user id {uid}, not to root"),
+            Distrust::Writable(mode) => {
                 write!(out, "{name} can be written to by others than root (mode {:04o})", mode & 0o7777)
             }
         }
@@ -113,6 +123,7 @@ impl fmt::Display for Untrusted {
 /// The directory of rules, found to be root's alone.
 #[derive(Debug)]
 pub struct Rules {
+    path: PathBuf,
     directory: OwnedFd,
 }
 
@@ -122,9 +133,24 @@ impl Rules {
     /// # Errors
     /// [`Untrusted`] where it is missing, a symbolic link, not root's, or writable by others.
     pub fn open(path: &Path) -> Result<Rules, Untrusted> {
-        let name = path.display().to_string();
-        let directory = open_directory(AT_FDCWD, path).map_err(|errno| Untrusted::Unopened(name.clone(), errno))?;
-        trusted(&directory, name).map(|()| Rules { directory })
+        match open_trusted(AT_FDCWD, path) {
+            Ok(directory) => Ok(Rules { path: path.to_owned(), directory }),
+            Err(why) => Err(Untrusted { directory: path.to_owned(), why }),
+        }
+    }
+
+    /// Checks the directories below as well, as each decision does, and that this process may search them.
+    ///
+    /// # Errors
+    /// The first [`Untrusted`] that is found. A directory that is missing holds no rules, which is no error.
+    pub fn check(&self) -> Result<(), Untrusted> {
+        for name in [keys::BYPORT, keys::BYADDR, keys::BYUID] {
+            if let Some(directory) = self.below(name)? {
+                faccessat(&directory, ".", AccessFlags::X_OK, AtFlags::empty())
+                    .map_err(|errno| self.untrusted(name, Distrust::Unopened(errno)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Decides whether the subject, which is this process by its real ids, may bind what it asks for.
@@ -195,27 +221,28 @@ impl Rules {
 
     /// A directory below the directory of rules; `None` where there is none.
     fn below(&self, name: &str) -> Result<Option<OwnedFd>, Untrusted> {
-        match open_directory(&self.directory, Path::new(name)) {
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(Untrusted::Unopened(name.to_owned(), errno)),
-            Ok(directory) => trusted(&directory, name.to_owned()).map(|()| Some(directory)),
+        match open_trusted(&self.directory, Path::new(name)) {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Distrust::Unopened(Errno::ENOENT)) => Ok(None),
+            Err(why) => Err(self.untrusted(name, why)),
         }
+    }
+
+    fn untrusted(&self, below: &str, why: Distrust) -> Untrusted {
+        Untrusted { directory: self.path.join(below), why }
     }
 }
 
-fn open_directory(at: impl AsFd, path: &Path) -> nix::Result<OwnedFd> {
+/// Opens a directory and checks owner and mode of what is open, so that nothing can change between check and use. A
+/// POSIX ACL that lets others write shows in the group bits of the mode, which are its mask (acl(5)).
+fn open_trusted(at: impl AsFd, path: &Path) -> Result<OwnedFd, Distrust> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(at, path, flags, Mode::empty())
-}
-
-/// Checks owner and mode of the directory that is open, so that nothing can change between check and use. A POSIX ACL
-/// that lets others write shows in the group bits of the mode, which are its mask (acl(5)).
-fn trusted(directory: &OwnedFd, name: String) -> Result<(), Untrusted> {
-    match fstat(directory) {
-        Err(errno) => Err(Untrusted::Unopened(name, errno)),
-        Ok(status) if status.st_uid != 0 => Err(Untrusted::Owner(name, status.st_uid)),
-        Ok(status) if status.st_mode & 0o022 != 0 => Err(Untrusted::Writable(name, status.st_mode)),
-        Ok(_) => Ok(()),
+    let directory = openat(at, path, flags, Mode::empty()).map_err(Distrust::Unopened)?;
+    let status = fstat(&directory).map_err(Distrust::Unopened)?;
+    match status {
+        _ if status.st_uid != 0 => Err(Distrust::Owner(status.st_uid)),
+        _ if status.st_mode & 0o022 != 0 => Err(Distrust::Writable(status.st_mode)),
+        _ => Ok(directory),
     }
 }
 

@@ -164,7 +164,7 @@ Usage: cargo xtask uninstall [--prefix DIR] [--destdir DIR]
   --prefix DIR    as it was for install [default: /usr/local]
   --destdir DIR   as it was for install
 
-Servers that run go on running, but bind no further privileged port. Needs root (or sudo).
+Servers that run keep their helper and their ports; programs that they start are no longer covered. Needs root (or sudo).
 ";
 
 #[cfg(test)]
