@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use crate::error::Error;
+use crate::sys;
 
 /// The program of the C library that asks the user database, wherever that is kept.
 pub(crate) const GETENT: &str = "/usr/bin/getent";
@@ -36,7 +37,9 @@ pub fn become_user(user: &str, group: Option<&str>) -> Result<(), Error> {
     let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Identity(name, errno));
     step("setgroups", setgroups(&groups))?;
     step("setresgid", setresgid(gid, gid, gid))?;
-    step("setresuid", setresuid(uid, uid, uid))
+    step("setresuid", setresuid(uid, uid, uid))?;
+    // Those that are inheritable outlive the change of user.
+    step("capset", sys::drop_capabilities())
 }
 
 fn group_id(group: &str) -> Result<Gid, Error> {
@@ -69,8 +72,10 @@ fn entry(database: &str, key: &str) -> Result<Option<Entry>, Error> {
     if key.starts_with('-') || key.is_empty() {
         return Ok(None);
     }
-    let line = getent(database, key)?;
-    Ok((!line.is_empty()).then_some(Entry(line)))
+    let entry = Entry(getent(database, key)?);
+    // getent(1) takes a number modulo 2^32, so that 4294967296 would be root.
+    let asked_for = entry.field(0) == Some(key) || (number(key).is_some() && entry.id(2) == number(key));
+    Ok(asked_for.then_some(entry))
 }
 
 /// The first line that getent(1) prints; empty where it finds nothing.
@@ -78,11 +83,15 @@ fn getent(database: &str, key: &str) -> Result<String, Error> {
     let failed = Error::Getent;
     let mut command = Command::new(GETENT);
     command.args([database, key]).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    let mut text = String::new();
-    child.stdout.take().map_or(Ok(0), |mut output| output.read_to_string(&mut text)).map_err(failed)?;
-    // An error where whoever started us ignores SIGCHLD; the text has told all.
-    let _ = child.wait();
+    let text = sys::without_pending_children(|| {
+        let mut child = command.spawn()?;
+        let mut text = String::new();
+        child.stdout.take().map_or(Ok(0), |mut output| output.read_to_string(&mut text))?;
+        // An error where whoever started us ignores SIGCHLD; the text has told all.
+        let _ = child.wait();
+        Ok(text)
+    })
+    .map_err(failed)?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 

@@ -79,7 +79,9 @@ fn forget(environment: &mut Vec<CString>) {
 
 /// Adds what makes the shim load and find the channel. LD_PRELOAD keeps what was in it, before ours.
 fn cover(environment: &mut Vec<CString>, channel: &Channel, depth: Option<u32>) {
-    let mut preload = value(environment, names::LD_PRELOAD).unwrap_or_default().to_vec();
+    // Of two, ld.so(8) heeds the last.
+    let mut preload =
+        environment.iter().rev().find_map(|entry| value_of(entry, names::LD_PRELOAD)).unwrap_or_default().to_vec();
     if !preload.split(|byte| matches!(byte, b':' | b' ')).any(|item| item == SHIM.as_bytes()) {
         if !preload.is_empty() {
             preload.push(b':');

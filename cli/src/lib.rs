@@ -45,5 +45,6 @@ pub fn main() -> c_int {
 
 /// The one place that prints for people: one line on standard error, and nothing if that is closed.
 fn say(what: &dyn fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "rauthbind: {what}");
+    // A reader that is gone must not be the end of the command.
+    sys::without_broken_pipes(|| drop(writeln!(std::io::stderr(), "rauthbind: {what}")));
 }

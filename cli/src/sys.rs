@@ -3,13 +3,16 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{SigSet, Signal};
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
 
 /// `CAP_NET_BIND_SERVICE` of linux/capability.h.
@@ -19,6 +22,43 @@ const NET_BIND_SERVICE: u8 = 10;
 pub fn is_secure_execution() -> bool {
     // SAFETY: getauxval only looks up a number.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Gives up every capability in every set but the bounding set; the ambient set goes with the inheritable one.
+pub fn drop_capabilities() -> nix::Result<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h, and the calling process.
+    const HEADER: [u32; 2] = [0x2008_0522, 0];
+    let none = [0_u32; 6];
+    // SAFETY: capset(2) reads the header, and two times three sets of 32 bits.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, HEADER.as_ptr(), none.as_ptr()) }).map(drop)
+}
+
+/// Runs something that has children, and takes away the SIGCHLD that is pending afterwards and was not before: where it
+/// is blocked, it would reach the command.
+pub fn without_pending_children<T>(run: impl FnOnce() -> T) -> T {
+    let before = is_child_signal_pending();
+    let result = run();
+    if !before && is_child_signal_pending() {
+        let _ = SigSet::from(Signal::SIGCHLD).wait();
+    }
+    result
+}
+
+/// Runs something with SIGPIPE ignored.
+pub fn without_broken_pipes(run: impl FnOnce()) {
+    // SAFETY: the disposition is ignoring, and then what it was: the default or ignoring, as we have no handlers.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    run();
+    // SAFETY: as above.
+    let _ = unsafe { libc::signal(libc::SIGPIPE, before) };
+}
+
+fn is_child_signal_pending() -> bool {
+    // SAFETY: the kernel fills the set, for which all-zero bytes are valid; sigismember only reads it.
+    unsafe {
+        let mut pending: libc::sigset_t = mem::zeroed();
+        libc::sigpending(&raw mut pending) == 0 && libc::sigismember(&raw const pending, libc::SIGCHLD) == 1
+    }
 }
 
 /// The environment as it is, entries without `=` included, which std leaves out.
@@ -64,6 +104,10 @@ pub fn has_file_capability(path: &Path) -> io::Result<bool> {
 
 /// Moves a descriptor to the first free number from `lowest` on, close-on-exec.
 pub fn raise(descriptor: Descriptor, lowest: RawDescriptor) -> nix::Result<Descriptor> {
+    raise_to(&descriptor, lowest)
+}
+
+fn raise_to(descriptor: &Descriptor, lowest: RawDescriptor) -> nix::Result<Descriptor> {
     // SAFETY: makes a new descriptor; no memory is touched.
     let raised = Errno::result(unsafe { libc::fcntl(descriptor.raw(), libc::F_DUPFD_CLOEXEC, lowest) })?;
     Ok(Descriptor::owning(raised))
@@ -75,11 +119,10 @@ pub fn raise_high(descriptor: Descriptor, listen: i32) -> nix::Result<Descriptor
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let end = RawDescriptor::try_from(soft).unwrap_or(RawDescriptor::MAX).min(1024);
     let first = listen.clamp(0, end).saturating_add(3);
-    let free = (first..end).rev().find_map(|lowest| {
-        // SAFETY: as in `raise`.
-        Errno::result(unsafe { libc::fcntl(descriptor.raw(), libc::F_DUPFD_CLOEXEC, lowest) }).ok()
-    });
-    free.map(Descriptor::owning).ok_or(Errno::EMFILE)
+    // What is free from `lowest` on may lie beyond the end.
+    let raised =
+        (first..end).rev().find_map(|lowest| raise_to(&descriptor, lowest).ok().filter(|free| free.raw() < end));
+    raised.ok_or(Errno::EMFILE)
 }
 
 /// Leaves a descriptor open for the programs that this process becomes.
@@ -139,10 +182,14 @@ pub fn start_orphan(program: &str, arguments: &[&str], input: &Descriptor, compl
     // No exit signal: where SIGCHLD is blocked, the command would find one pending that is not its own.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     let [stack, _] = &STACKS;
+    // As a subreaper we would be the one to adopt the orphan.
+    let subreaper = prctl::get_child_subreaper()?;
+    prctl::set_child_subreaper(false)?;
     // SAFETY: the child runs `orphan_and_end` on a stack of its own and only reads `orphan`, which is never freed; we
     // stand still until it has ended (CLONE_VFORK).
-    let child =
-        Errno::result(unsafe { libc::clone(orphan_and_end, stack.top(), flags, ptr::from_mut(orphan).cast()) })?;
+    let child = Errno::result(unsafe { libc::clone(orphan_and_end, stack.top(), flags, ptr::from_mut(orphan).cast()) });
+    prctl::set_child_subreaper(subreaper)?;
+    let child = child?;
     let mut status = 0;
     loop {
         // SAFETY: the kernel writes one int; __WCLONE waits for a child without an exit signal.

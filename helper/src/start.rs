@@ -66,7 +66,9 @@ impl fmt::Display for Error {
                 "{helper} speaks protocol {PROTOCOL}, the rauthbind that started it speaks {theirs}; install both from \
                  one release"
             ),
-            Error::NoChannel => write!(out, "standard input is not a channel of rauthbind(1)\n{USAGE}"),
+            Error::NoChannel => {
+                write!(out, "standard input is not a channel of rauthbind(1), which starts this program; run that")
+            }
             Error::Setuid => {
                 write!(out, "{helper} is setuid or setgid, which it must not be; run: chmod u-s,g-s {helper}")
             }
@@ -154,8 +156,9 @@ fn nowhere() -> Result<OwnedFd, Error> {
 }
 
 fn own_network_namespace() -> Result<u64, Error> {
-    let socket = UnixDatagram::unbound().map_err(|error| Errno::try_from(error).unwrap_or(Errno::EIO));
-    socket.and_then(|socket| sys::network_namespace(socket.as_raw_fd())).map_err(Error::NetworkNamespace)
+    let socket = UnixDatagram::unbound()
+        .map_err(|error| Error::Confinement("socket", Errno::try_from(error).unwrap_or(Errno::EIO)))?;
+    sys::network_namespace(socket.as_raw_fd()).map_err(Error::NetworkNamespace)
 }
 
 /// Gives up whatever the work ahead does not need.

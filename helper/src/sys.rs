@@ -55,13 +55,13 @@ pub fn close_from(first: RawDescriptor) -> nix::Result<()> {
     Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, c_int::MAX, 0) }).map(drop)
 }
 
-/// Reads a socket option of level SOL_SOCKET; all those that are asked for here are plain integers.
-fn socket_option<T: Default>(socket: RawDescriptor, option: c_int) -> nix::Result<T> {
+/// Reads a socket option, or as much of it as `T` has room for; all those that are asked for here are plain integers.
+fn socket_option<T: Default>(socket: RawDescriptor, level: c_int, option: c_int) -> nix::Result<T> {
     let mut value = T::default();
     let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| Errno::EINVAL)?;
     let pointer = ptr::from_mut(&mut value).cast();
     // SAFETY: the kernel writes at most `length` bytes to `value`, which is that long and valid whatever they are.
-    Errno::result(unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, option, pointer, &raw mut length) })?;
+    Errno::result(unsafe { libc::getsockopt(socket, level, option, pointer, &raw mut length) })?;
     Ok(value)
 }
 
@@ -79,9 +79,9 @@ pub struct SocketKind {
 /// What this socket is; ENOTSOCK, or EBADF for an O_PATH descriptor, where it is none.
 pub fn socket_kind(socket: RawDescriptor) -> nix::Result<SocketKind> {
     Ok(SocketKind {
-        domain: socket_option(socket, libc::SO_DOMAIN)?,
-        socket_type: socket_option(socket, libc::SO_TYPE)?,
-        protocol: socket_option(socket, libc::SO_PROTOCOL)?,
+        domain: socket_option(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)?,
+        socket_type: socket_option(socket, libc::SOL_SOCKET, libc::SO_TYPE)?,
+        protocol: socket_option(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL)?,
     })
 }
 
@@ -89,19 +89,37 @@ pub fn socket_kind(socket: RawDescriptor) -> nix::Result<SocketKind> {
 pub fn network_namespace(socket: RawDescriptor) -> nix::Result<u64> {
     /// Missing in the libc crate; the number of asm-generic/socket.h.
     const SO_NETNS_COOKIE: c_int = 71;
-    socket_option(socket, SO_NETNS_COOKIE)
+    socket_option(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE)
 }
 
-/// Whether closing the last descriptor of this may wait: a socket that lingers (SO_LINGER in socket(7)), or something
-/// else than a socket, whose file system we know nothing of.
+/// Whether closing this, if it is the last descriptor of what it stands for, may wait. Not so, for what asks for a port
+/// in good faith: IP sockets that do not linger (SO_LINGER in socket(7)), have no connection, or know of none.
 pub fn may_wait_at_close(descriptor: RawDescriptor) -> bool {
+    let Ok(kind) = socket_kind(descriptor) else { return true };
+    match (kind.domain, kind.socket_type) {
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => false,
+        (libc::AF_INET | libc::AF_INET6, _) => lingers(descriptor) && has_connection(descriptor),
+        // Among others AF_UNIX, in whose queue the last descriptor of anything may be.
+        _ => true,
+    }
+}
+
+fn lingers(socket: RawDescriptor) -> bool {
     #[repr(C)]
     #[derive(Default)]
     struct Linger {
         on: c_int,
         seconds: c_int,
     }
-    !socket_option::<Linger>(descriptor, libc::SO_LINGER).is_ok_and(|linger| linger.on == 0)
+    socket_option(socket, libc::SOL_SOCKET, libc::SO_LINGER).is_ok_and(|linger: Linger| linger.on != 0)
+}
+
+/// For all that is known (TCP_INFO in tcp(7)): other protocols than TCP do not say.
+fn has_connection(socket: RawDescriptor) -> bool {
+    /// `TCP_CLOSE` of net/tcp_states.h: neither connected nor listening.
+    const CLOSED: u8 = 7;
+    // The state is the first byte of `struct tcp_info`.
+    socket_option(socket, libc::IPPROTO_TCP, libc::TCP_INFO) != Ok(CLOSED)
 }
 
 /// Whether this is a pipe, and writing to it never waits. Asks no file system: some are served by those who ask us.

@@ -7,6 +7,9 @@ use core::ptr;
 use crate::message::{REQUEST_DESCRIPTORS, REQUEST_SIZE};
 use crate::sys::{Descriptor, RawDescriptor, again_when_interrupted};
 
+/// A descriptor of the sending process (linux/socket.h, since Linux 6.5); missing in the libc crate.
+const SCM_PIDFD: c_int = 4;
+
 const RIGHTS: usize = REQUEST_DESCRIPTORS * size_of::<RawDescriptor>();
 
 /// Ancillary data of a request on its way out.
@@ -115,15 +118,24 @@ pub fn receive(channel: RawDescriptor) -> Result<Received, c_int> {
             match (found.cmsg_level, found.cmsg_type) {
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                     let length = field::<usize, _>(found.cmsg_len)?.saturating_sub(libc::CMSG_LEN(0) as usize);
-                    let came = length / size_of::<RawDescriptor>();
-                    for (index, place) in received.descriptors.iter_mut().enumerate().take(came) {
+                    for index in 0..length / size_of::<RawDescriptor>() {
                         let raw = ptr::read_unaligned(data.add(index * size_of::<RawDescriptor>()).cast());
-                        *place = Some(Descriptor::owning(raw));
+                        let descriptor = Descriptor::owning(raw);
+                        match received.descriptors.get_mut(index) {
+                            Some(place) => *place = Some(descriptor),
+                            // Where no credentials came, there is room for more than a request has.
+                            None => received.cut = true,
+                        }
                     }
                 }
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
                     let credentials = ptr::read_unaligned(data.cast::<libc::ucred>());
                     received.sender = Some(Sender { pid: credentials.pid, uid: credentials.uid });
+                }
+                // Where whoever made the channel asked for it (SO_PASSPIDFD): not ours to keep.
+                (libc::SOL_SOCKET, SCM_PIDFD) => {
+                    drop(Descriptor::owning(ptr::read_unaligned(data.cast::<RawDescriptor>())));
+                    received.cut = true;
                 }
                 _ => received.cut = true,
             }
