@@ -41,8 +41,8 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-pub use crate::net::http_get;
-pub use crate::process::{Finished, Running, Signal, Stranger, wait_until};
+pub use crate::net::{holders, http_get, http_get_over};
+pub use crate::process::{Finished, Running, Signal, Stranger, processes_named, wait_until};
 pub use crate::world::World;
 
 /// A test that runs in a sandbox of its own and is given its [`World`].

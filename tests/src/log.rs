@@ -17,6 +17,8 @@ pub struct Log {
 impl Log {
     /// Listens at /dev/log from now on.
     pub(crate) fn listen() -> Self {
+        // Of this network namespace, for sockets made from now on: nobody waits for the log, and no line is to be lost.
+        fs::write("/proc/sys/net/unix/max_dgram_qlen", "10000").expect("root sets the length of queues");
         let socket = UnixDatagram::bind("/dev/log").expect("the sandbox has no log yet");
         fs::set_permissions("/dev/log", Permissions::from_mode(0o666)).expect("a socket of our own");
         let lines: Arc<Watched<Vec<String>>> = Arc::default();

@@ -3,20 +3,48 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
 
 use crate::process::PATIENCE;
 
 /// Whether any socket of this network namespace listens on this TCP port.
 pub(crate) fn is_listening(port: u16) -> bool {
-    const LISTEN: &str = "0A";
+    !open_to_all("tcp", port).is_empty()
+}
+
+/// The inodes of the sockets of this port that are open to every peer: those of `tcp` that listen, those of `udp` that
+/// are not connected.
+fn open_to_all(protocol: &str, port: u16) -> Vec<String> {
+    // LISTEN and CLOSE, as proc_pid_net(5) has them.
+    let state = if protocol == "tcp" { "0A" } else { "07" };
     let local_end = format!(":{port:04X}");
-    ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok()).any(|table| {
-        table.lines().any(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let local = fields.next().is_some_and(|address| address.ends_with(&local_end));
-            local && fields.nth(1) == Some(LISTEN)
-        })
-    })
+    let tables =
+        ["", "6"].map(|suffix| fs::read_to_string(format!("/proc/net/{protocol}{suffix}")).unwrap_or_default());
+    let rows = tables.iter().flat_map(|table| table.lines()).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let found = rows.filter_map(|row| match row[..] {
+        [_, local, _, its_state, _, _, _, _, _, inode, ..] if local.ends_with(&local_end) && its_state == state => {
+            Some(inode.to_owned())
+        }
+        _ => None,
+    });
+    found.collect()
+}
+
+/// The processes that hold sockets of this port that are open to every peer: those of `tcp` that listen, those of `udp`
+/// that are not connected.
+#[must_use]
+pub fn holders(protocol: &str, port: u16) -> Vec<Pid> {
+    let sockets: Vec<_> =
+        open_to_all(protocol, port).iter().map(|inode| PathBuf::from(format!("socket:[{inode}]"))).collect();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let holds_one = |process: &fs::DirEntry| {
+        let open = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| sockets.contains(&target))
+    };
+    let numbered = processes.filter_map(|process| Some((process.file_name().to_str()?.parse().ok()?, process)));
+    numbered.filter(|(_, process)| holds_one(process)).map(|(pid, _)| Pid::from_raw(pid)).collect()
 }
 
 /// One HTTP/1.0 GET: the whole answer, head and body.
@@ -27,9 +55,20 @@ pub(crate) fn is_listening(port: u16) -> bool {
 #[must_use]
 pub fn http_get(address: &str, port: u16, path: &str) -> String {
     let address: IpAddr = address.parse().expect("an IP address");
-    let mut server = TcpStream::connect((address, port)).expect("someone listens");
+    http_get_over(TcpStream::connect((address, port)).expect("someone listens"), path)
+}
+
+/// The same over a connection that was made.
+///
+/// # Panics
+/// The answer does not come to an end.
+#[track_caller]
+#[must_use]
+pub fn http_get_over(mut server: TcpStream, path: &str) -> String {
     server.set_read_timeout(Some(PATIENCE)).expect("a deadline can be set");
-    write!(server, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("the request can be sent");
+    // In one piece: a simple server may take the first that comes for all.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    server.write_all(request.as_bytes()).expect("the request can be sent");
     let mut answer = Vec::new();
     server.read_to_end(&mut answer).expect("an answer");
     String::from_utf8_lossy(&answer).into_owned()

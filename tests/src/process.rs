@@ -3,9 +3,13 @@
 //! Nothing here sleeps: threads listen to the program's output and wait for its end, and whoever waits for something is
 //! woken when more is known. The deadline only turns a hang into a failure.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
+use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -269,6 +273,58 @@ impl Stranger {
         Self { pid, pidfd: sys::pidfd_open(pid).expect("there is such a process") }
     }
 
+    /// Waits for the first process of this name, which the kernel cuts to 15 characters.
+    ///
+    /// # Panics
+    /// None comes, or there is more than one.
+    #[track_caller]
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        wait_until(&format!("a process {name}"), || !processes_named(name).is_empty());
+        let found = processes_named(name);
+        assert_eq!(found.len(), 1, "processes of the name {name}: {found:?}");
+        Self::of(found[0])
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// It has ended.
+    #[track_caller]
+    pub fn kill(&self, signal: Signal) {
+        signal::kill(self.pid, signal).expect("it runs");
+    }
+
+    /// What is in a file of its directory in /proc.
+    ///
+    /// # Panics
+    /// It has ended, or there is no such file.
+    #[track_caller]
+    #[must_use]
+    pub fn file(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.pid);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The numbers of the system calls in which its threads wait; -1 for one that waits in none.
+    #[must_use]
+    pub fn waits_in(&self) -> Vec<i64> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let calls = threads.filter_map(|thread| fs::read_to_string(thread.path().join("syscall")).ok());
+        calls.map(|call| call.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(-1)).collect()
+    }
+
+    /// What it holds open, by descriptor.
+    ///
+    /// # Panics
+    /// It has ended.
+    #[track_caller]
+    #[must_use]
+    pub fn descriptors(&self) -> BTreeMap<OsString, PathBuf> {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.pid)).expect("it runs").flatten();
+        open.filter_map(|entry| Some((entry.file_name(), fs::read_link(entry.path()).ok()?))).collect()
+    }
+
     /// Whether it has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -289,6 +345,17 @@ impl Stranger {
         let mut fds = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, timeout).expect("a descriptor of ours") > 0
     }
+}
+
+/// Every process of this name, which the kernel cuts to 15 characters.
+#[must_use]
+pub fn processes_named(name: &str) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let named = entries.filter(|entry| {
+        fs::read_to_string(entry.path().join("comm"))
+            .is_ok_and(|comm| comm.trim_end() == name.get(..15).unwrap_or(name))
+    });
+    named.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
 }
 
 /// Waits until something is so that the kernel tells only when it is asked.

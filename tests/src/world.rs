@@ -245,9 +245,9 @@ fn list_rules(path: &Path, report: &mut String) {
     let (mode, uid, gid) = (meta.mode() & 0o7777, meta.uid(), meta.gid());
     let kind = if meta.is_dir() { 'd' } else { '-' };
     *report += &format!("  {kind}{mode:04o} {uid}:{gid} {}{}\n", path.display(), acl(path));
-    for line in fs::read_to_string(path).unwrap_or_default().lines() {
-        *report += &format!("    | {line}\n");
-    }
+    // Not a FIFO, whose reader would wait for a writer.
+    let text = if meta.is_file() { fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+    text.lines().for_each(|line| *report += &format!("    | {line}\n"));
     let mut entries: Vec<_> = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
     entries.iter().for_each(|entry| list_rules(entry, report));
