@@ -188,16 +188,20 @@ pub fn start_orphan(program: &str, arguments: &[&str], input: &Descriptor, compl
     // SAFETY: the child runs `orphan_and_end` on a stack of its own and only reads `orphan`, which is never freed; we
     // stand still until it has ended (CLONE_VFORK).
     let child = Errno::result(unsafe { libc::clone(orphan_and_end, stack.top(), flags, ptr::from_mut(orphan).cast()) });
+    let ended = child.and_then(wait_for);
+    // Not sooner: the one between may be seen to have left our memory before its child has been given away.
     prctl::set_child_subreaper(subreaper)?;
-    let child = child?;
+    if ended? == 0 { Ok(()) } else { Err(Errno::EAGAIN) }
+}
+
+/// Waits for the end of a child without an exit signal; gives its wait status.
+fn wait_for(child: libc::pid_t) -> nix::Result<c_int> {
     let mut status = 0;
     loop {
         // SAFETY: the kernel writes one int; __WCLONE waits for a child without an exit signal.
         match Errno::result(unsafe { libc::waitpid(child, &raw mut status, libc::__WCLONE) }) {
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-            Ok(_) if status == 0 => return Ok(()),
-            Ok(_) => return Err(Errno::EAGAIN),
+            waited => return waited.map(|_| status),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! same.
 
 use std::ffi::{CStr, c_char};
+use std::fmt;
 use std::io::Write as _;
 use std::ptr;
 
@@ -22,15 +23,23 @@ pub(crate) fn channel() -> Option<Result<Channel, NoChannel>> {
 /// Does at load what the variables ask for: reports a launcher of another protocol, and counts `--depth` down.
 pub(crate) fn heed() {
     if let Some(Err(NoChannel::OtherProtocol(theirs))) = channel() {
-        let _ = writeln!(
-            std::io::stderr(),
+        complain(format_args!(
             "rauthbind: {} speaks protocol {PROTOCOL}, the rauthbind that started this program spoke {theirs}; privileged \
              ports stay refused until the program is started anew under the rauthbind that is installed now",
             names::SHIM
-        );
+        ));
     }
     // SAFETY: called at load, before the app's main.
     unsafe { count_down() };
+}
+
+/// Prints a line on the app's standard error. Where the reader of that is gone, the app must not be.
+fn complain(line: fmt::Arguments<'_>) {
+    // SAFETY: ignoring a signal runs no code of ours; the app has no handlers yet, as its main comes later.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let _ = writeln!(std::io::stderr(), "{line}");
+    // SAFETY: what it was.
+    let _ = unsafe { libc::signal(libc::SIGPIPE, before) };
 }
 
 /// Takes one from the depth; at the last level takes away all that would cover the programs that this one runs.
