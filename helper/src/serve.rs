@@ -5,8 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -23,6 +24,9 @@ use crate::sys;
 
 /// How many descriptors whose close waits may be waited for at once.
 const CLOSERS: usize = 16;
+
+/// How long the next has to wait for one of them to end. Shorter than the apps' patience.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The helper at work.
 #[derive(Debug)]
@@ -240,17 +244,24 @@ fn bind(socket: &Descriptor, request: &Request) -> nix::Result<()> {
 
 /// Closes what a sender sent, elsewhere if that may wait: no sender is to hold up the others.
 fn close(descriptor: Option<Descriptor>) {
-    static WAITING: AtomicUsize = AtomicUsize::new(0);
+    static WAITING: Mutex<usize> = Mutex::new(0);
+    static ONE_LESS: Condvar = Condvar::new();
     let Some(descriptor) = descriptor.filter(|descriptor| sys::may_wait_at_close(descriptor.raw())) else { return };
-    if WAITING.fetch_add(1, Ordering::Relaxed) >= CLOSERS {
+    let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut waiting, timeout) = ONE_LESS
+        .wait_timeout_while(waiting, PATIENCE, |waiting| *waiting >= CLOSERS)
+        .unwrap_or_else(PoisonError::into_inner);
+    if timeout.timed_out() {
+        // Somebody means it. Without a helper at least nobody waits.
         process::exit(1);
     }
     let closer = thread::Builder::new().spawn(move || {
         drop(descriptor);
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+        *WAITING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ONE_LESS.notify_one();
     });
-    // Without a thread the closure, and the descriptor in it, is dropped here.
-    if closer.is_err() {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+    // Without a thread the closure, and the descriptor in it, was dropped here.
+    if closer.is_ok() {
+        *waiting += 1;
     }
 }

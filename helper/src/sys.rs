@@ -93,9 +93,9 @@ pub fn network_namespace(socket: RawDescriptor) -> nix::Result<u64> {
 }
 
 /// Whether closing this, if it is the last descriptor of what it stands for, may wait. Not so, for what asks for a port
-/// in good faith: IP sockets that do not linger (SO_LINGER in socket(7)), have no connection, or know of none.
+/// in good faith: pipes, and IP sockets that do not linger (SO_LINGER in socket(7)), or have no connection.
 pub fn may_wait_at_close(descriptor: RawDescriptor) -> bool {
-    let Ok(kind) = socket_kind(descriptor) else { return true };
+    let Ok(kind) = socket_kind(descriptor) else { return !is_pipe(descriptor) };
     match (kind.domain, kind.socket_type) {
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => false,
         (libc::AF_INET | libc::AF_INET6, _) => lingers(descriptor) && has_connection(descriptor),
@@ -125,9 +125,13 @@ fn has_connection(socket: RawDescriptor) -> bool {
 /// Whether this is a pipe, and writing to it never waits. Asks no file system: some are served by those who ask us.
 pub fn is_ready_pipe(descriptor: RawDescriptor) -> bool {
     // SAFETY: fcntl reads numbers and touches no memory.
-    let (size, flags) =
-        unsafe { (libc::fcntl(descriptor, libc::F_GETPIPE_SZ), libc::fcntl(descriptor, libc::F_GETFL)) };
-    size != -1 && flags != -1 && flags & libc::O_NONBLOCK != 0
+    let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFL) };
+    is_pipe(descriptor) && flags != -1 && flags & libc::O_NONBLOCK != 0
+}
+
+fn is_pipe(descriptor: RawDescriptor) -> bool {
+    // SAFETY: as in `is_ready_pipe`.
+    unsafe { libc::fcntl(descriptor, libc::F_GETPIPE_SZ) != -1 }
 }
 
 /// bind(2).
