@@ -40,7 +40,7 @@ Options:
   -g GROUP       with -u: and make GROUP the primary group
   --depth N      cover only COMMAND (N = 1), and the programs that it starts (N = 2), and so on
   --deep         cover every program that COMMAND starts, directly or not; this is the default
-  -v, --verbose  say on standard error what is done and why
+  -v, --verbose  say on standard error what is done
   -h, --help     show this and exit
   -V, --version  show the version and exit
 
@@ -49,7 +49,7 @@ Examples:
     install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/80
     rauthbind python3 -m http.server 80
 
-  A service that starts as root and must not stay it:
+  A service that root starts, to run as another user:
     rauthbind -u www-data node /srv/app/server.js
 
   Grant UDP port 53 alone:

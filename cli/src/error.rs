@@ -53,7 +53,7 @@ impl fmt::Display for Error {
             Error::Secure => write!(
                 out,
                 "runs setuid, setgid or with capabilities of its own, which it must not; \
-                 run: chmod u-s,g-s and setcap -r on the rauthbind program"
+                 as root, run: chmod u-s,g-s and setcap -r on the rauthbind program"
             ),
             Error::Unknown { kind, name } => {
                 write!(out, "there is no {kind} {name:?}; see 'getent passwd' and 'getent group'")
@@ -62,7 +62,9 @@ impl fmt::Display for Error {
             Error::NoGroup(name) => {
                 write!(out, "user {name} is in no user database, so its group is unknown; add -g GROUP")
             }
-            Error::Identity(step, errno) => write!(out, "{step}: {}; only root can use -u and -g", errno.desc()),
+            Error::Identity(step, errno) => {
+                write!(out, "cannot become that user: only root can use -u and -g ({step}: {})", errno.desc())
+            }
             Error::Command(command, errno) => write!(out, "{}: {}", command.escape_debug(), errno.desc()),
         }
     }

@@ -106,7 +106,7 @@ fn explain(run: &Run, channel: &Channel) {
             names::RULES
         ));
         let reach =
-            run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("{depth} levels of programs"));
+            run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("programs {depth} deep"));
         say(&format_args!("{SHIM} is preloaded into the command and covers {reach}"));
     }
 }

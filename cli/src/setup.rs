@@ -15,6 +15,9 @@ use rauthbind_wire::names::{HELPER, RULES, SHIM};
 
 use crate::sys;
 
+/// Who owns what belongs to nobody of this user namespace (/proc/sys/fs/overflowuid, user_namespaces(7)).
+const OVERFLOW_UID: u32 = 65534;
+
 /// Why no privileged port can be bound.
 #[derive(Debug)]
 pub enum Problem {
@@ -74,12 +77,19 @@ impl fmt::Display for Problem {
             }
             Problem::Rules(untrusted) => {
                 let name = untrusted.directory.display();
-                write!(out, "{untrusted}; no port is granted; ")?;
+                write!(out, "{untrusted}; no rule in it grants anything; ")?;
                 match untrusted.why {
                     Distrust::Unopened(Errno::ENOENT) => {
-                        write!(out, "as root, run: mkdir -p {name}/byport {name}/byaddr {name}/byuid")
+                        write!(out, "as root, run: install -d -m 0755 {name} {name}/byport {name}/byaddr {name}/byuid")
                     }
+                    Distrust::Unopened(Errno::EACCES) => write!(out, "as root, run: chmod a+x {name}"),
+                    Distrust::Unopened(Errno::EMFILE | Errno::ENFILE) => write!(out, "see 'ulimit -n'"),
                     Distrust::Unopened(_) => write!(out, "make it a directory that all can search"),
+                    Distrust::Owner(OVERFLOW_UID) => write!(
+                        out,
+                        "in a user namespace root's files show so: start rauthbind outside of it; else, as root, run: \
+                         chown root {name}"
+                    ),
                     Distrust::Owner(_) | Distrust::Writable(_) => {
                         write!(out, "as root, run: chown root {name} && chmod go-w {name}")
                     }

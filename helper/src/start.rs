@@ -70,11 +70,11 @@ impl fmt::Display for Error {
                 write!(out, "standard input is not a channel of rauthbind(1), which starts this program; run that")
             }
             Error::Setuid => {
-                write!(out, "{helper} is setuid or setgid, which it must not be; run: chmod u-s,g-s {helper}")
+                write!(out, "{helper} is setuid or setgid, which it must not be; as root, run: chmod u-s,g-s {helper}")
             }
             Error::NoCapability => write!(
                 out,
-                "{helper} has no capability to bind privileged ports; run: setcap cap_net_bind_service=p {helper}"
+                "{helper} has no capability to bind privileged ports; as root, run: setcap cap_net_bind_service=p {helper}"
             ),
             Error::PrivilegedPorts(error) => {
                 write!(out, "{}: {error}; mount /proc", names::UNPRIVILEGED_PORT_START)

@@ -146,8 +146,7 @@ impl Rules {
     pub fn check(&self) -> Result<(), Untrusted> {
         for name in [keys::BYPORT, keys::BYADDR, keys::BYUID] {
             if let Some(directory) = self.below(name)? {
-                faccessat(&directory, ".", AccessFlags::X_OK, AtFlags::empty())
-                    .map_err(|errno| self.untrusted(name, Distrust::Unopened(errno)))?;
+                self.searchable(&directory, name)?;
             }
         }
         Ok(())
@@ -180,7 +179,10 @@ impl Rules {
             let file = format!("{below}/{name}");
             match permission {
                 Err(Errno::ENOENT) => {}
-                Err(Errno::EACCES) => return Err(Refusal::NotExecutable(file)),
+                Err(Errno::EACCES) => {
+                    self.searchable(&directory, below)?;
+                    return Err(Refusal::NotExecutable(file));
+                }
                 Err(errno) => return Err(Refusal::Unreadable(file, errno)),
                 // Anybody may execute, that is search, an ordinary directory: it must not pass for a rule.
                 Ok(()) => match fstatat(&directory, name.as_str(), AtFlags::empty()) {
@@ -224,8 +226,16 @@ impl Rules {
         match open_trusted(&self.directory, Path::new(name)) {
             Ok(directory) => Ok(Some(directory)),
             Err(Distrust::Unopened(Errno::ENOENT)) => Ok(None),
+            // It is the directory around it that cannot be searched.
+            Err(why @ Distrust::Unopened(Errno::EACCES)) => Err(Untrusted { directory: self.path.clone(), why }),
             Err(why) => Err(self.untrusted(name, why)),
         }
+    }
+
+    /// Whether this process may look up names in the directory.
+    fn searchable(&self, directory: &OwnedFd, name: &str) -> Result<(), Untrusted> {
+        faccessat(directory, ".", AccessFlags::X_OK, AtFlags::empty())
+            .map_err(|errno| self.untrusted(name, Distrust::Unopened(errno)))
     }
 
     fn untrusted(&self, below: &str, why: Distrust) -> Untrusted {

@@ -201,7 +201,9 @@ world_test! {
         world.grant("byport/80", "alice");
         compile(world, &["arrange", "look"]);
         let mut arrangements =
-            vec!["block 17".to_owned(), "ignore 17".into(), "ignore 13 block 13 block 15".into(), "subreaper".into()];
+            ["block 17", "block 17 raise 17", "ignore 17", "ignore 13 block 13 block 15", "subreaper"]
+                .map(str::to_owned)
+                .to_vec();
         arrangements.extend(
             (0..8).map(|closed| (0..3).filter(|fd| closed & (1 << fd) != 0).map(|fd| format!("close {fd} ")).collect()),
         );
