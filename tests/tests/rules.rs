@@ -500,7 +500,7 @@ world_test! {
             fs::create_dir(path(name)).unwrap();
         }
         set_mode("", 0o700);
-        assert_eq!(alice.ask(what), unopened(BYPORT, Errno::EACCES), "rules that she may not search");
+        assert_eq!(alice.ask(what), unopened("", Errno::EACCES).replace("/ ", " "), "rules that she may not search");
     }
 }
 

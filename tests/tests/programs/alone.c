@@ -22,18 +22,20 @@ static void notice(void)
     printf("wait %d, SIGCHLD %d\n", failed, sigismember(&pending, SIGCHLD));
 }
 
-/* The process id of the one helper in this world. */
+/* The process id of the one helper that runs in this world. */
 static int helper(void)
 {
     DIR *processes = opendir("/proc");
     struct dirent *entry;
     char path[300];
+    char state;
     int pid, parent, group, session, terminal, found = 0;
     while ((entry = readdir(processes))) {
         snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
         FILE *file = fopen(path, "r");
-        const char *format = "%d (rauthbind-helpe) %*c %d %d %d %d";
-        if (file && fscanf(file, format, &pid, &parent, &group, &session, &terminal) == 5) {
+        const char *format = "%d (rauthbind-helpe) %c %d %d %d %d";
+        int fields = file ? fscanf(file, format, &pid, &state, &parent, &group, &session, &terminal) : 0;
+        if (fields == 6 && state != 'Z') {
             printf("helper: parent %d, group %s, session %s, terminal %d\n", parent, group == pid ? "own" : "shared",
                    session == pid ? "own" : "shared", terminal);
             found = pid;
