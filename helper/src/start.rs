@@ -144,10 +144,13 @@ fn check_channel() -> Result<(), Error> {
 /// somebody's standard error.
 fn close_strangers() -> Result<(), Error> {
     sys::close_from(3).map_err(|errno| Error::Confinement("close_range", errno))?;
-    while nowhere()?.as_raw_fd() < 2 {
-        std::mem::forget(nowhere()?);
+    loop {
+        let filler = nowhere()?;
+        if filler.as_raw_fd() > 2 {
+            return Ok(());
+        }
+        std::mem::forget(filler);
     }
-    Ok(())
 }
 
 /// A descriptor that can be neither read nor written, and that needs no device.
