@@ -67,6 +67,8 @@ impl Held {
 
 /// The one helper of this world, when it waits for requests.
 fn helper() -> Stranger {
+    // One before this may still have to be reaped.
+    wait_until("the one helper", || processes_named("rauthbind-helper").len() == 1);
     let helper = Stranger::named("rauthbind-helper");
     wait_idle(&helper);
     helper
