@@ -47,7 +47,8 @@ mod hook {
                 // Not the kernel's refusal then, but that of another library between it and us.
                 return result;
             }
-            // SAFETY: the kernel has just read these bytes, as it found them to be an address that it refuses.
+            // SAFETY: the kernel has just read these bytes, as it found them to be an address that it refuses; or a seccomp
+            // filter said EACCES in its place, and then an app that passes a bad pointer finds that out here.
             let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length) };
             match RawAddress::new(bytes).map_or(Err(libc::EACCES), |address| answer(socket, address)) {
                 Ok(()) => {

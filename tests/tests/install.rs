@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rauthbind_tests::{World, stage, world_test};
@@ -208,5 +208,24 @@ world_test! {
         let tree = Tree { prefix: "/opt/other".into(), destdir: "/run/other".into() };
         assert!(matches!(install_built(&tree), Err(Error::NotBuiltFor(prefix)) if prefix == "/opt/other"));
         assert!(!tree.destdir.exists());
+    }
+}
+
+world_test! {
+    /// A symbolic link in a destdir, which somebody else may have put there, is refused, and what it leads to untouched.
+    fn links_in_a_destdir_are_refused(_world) {
+        for link in ["etc", "etc/rauthbind", "usr/local", "usr/local/lib/rauthbind", "usr/local/bin/rauthbind"] {
+            let destdir = Path::new("/run/tmp").join(link.replace('/', "-"));
+            let (path, victim) = (destdir.join(link), destdir.with_extension("victim"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::create_dir(&victim).unwrap();
+            fs::set_permissions(&victim, fs::Permissions::from_mode(0o700)).unwrap();
+            symlink(&victim, &path).unwrap();
+            for done in [install_built(&tree(&destdir)), uninstall(&tree(&destdir))] {
+                assert!(matches!(&done, Err(Error::Link(told)) if *told == path), "{link}: {done:?}");
+            }
+            assert_eq!(fs::metadata(&victim).unwrap().mode() & 0o777, 0o700);
+            assert_eq!(fs::read_dir(&victim).unwrap().count(), 0, "{link}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::channel::{Channel, PATIENCE_SECONDS};
 use crate::fdpass;
 use crate::message::{REPLY_SIZE, Reply, Request};
-use crate::sys::{self, RawDescriptor};
+use crate::sys::{self, Patience, RawDescriptor};
 
 /// How many times, a millisecond apart, a request is offered while too many descriptors of this user are under way.
 const OFFERS: u32 = 1000 * PATIENCE_SECONDS as u32;
@@ -18,20 +18,23 @@ pub fn ask(channel: &Channel, socket: RawDescriptor, request: &Request) -> Optio
     }
     // Fresh for each request: many processes and threads share the channel, and no answer may reach the wrong one.
     let (ours, theirs) = sys::pipe().ok()?;
-    offer(channel, request, [theirs.raw(), socket])?;
+    let mut patience = Patience::of_seconds(PATIENCE_SECONDS);
+    offer(channel, request, [theirs.raw(), socket], &mut patience)?;
     // Closed here so that the helper's copy is the last: if it dies, we see the end of the reply channel.
     drop(theirs);
-    sys::wait_readable(&ours, PATIENCE_SECONDS).ok()?;
+    patience.until_readable(ours.raw()).ok()?;
     let mut reply = [0; REPLY_SIZE];
     let length = sys::read(&ours, &mut reply).ok()?;
     Reply::from_bytes(reply.get(..length)?)
 }
 
-fn offer(channel: &Channel, request: &Request, descriptors: [RawDescriptor; 2]) -> Option<()> {
+fn offer(channel: &Channel, request: &Request, descriptors: [RawDescriptor; 2], patience: &mut Patience) -> Option<()> {
     let bytes = request.to_bytes();
     for _ in 0..OFFERS {
         match fdpass::send(channel.descriptor, &bytes, descriptors) {
             Ok(()) => return Some(()),
+            // The channel is full: the helper is behind, or was stopped.
+            Err(libc::EAGAIN) => patience.until_writable(channel.descriptor).ok()?,
             // unix(7): more descriptors in flight than the user's RLIMIT_NOFILE. They are taken in as we speak.
             Err(libc::ETOOMANYREFS) => sys::pause(),
             Err(_) => return None,

@@ -59,7 +59,8 @@ impl Received {
     }
 }
 
-/// Sends one message with descriptors, which stay the caller's. Never raises SIGPIPE. No cancellation point.
+/// Sends one message with descriptors, which stay the caller's. Never waits (EAGAIN), never raises SIGPIPE. No
+/// cancellation point.
 pub fn send(
     channel: RawDescriptor,
     bytes: &[u8; REQUEST_SIZE],
@@ -81,7 +82,9 @@ pub fn send(
     again_when_interrupted(|| {
         // SAFETY: `message` points to one iovec and one control block, both alive here and with their true lengths. By
         // syscall(2), because libc's sendmsg is a cancellation point.
-        unsafe { libc::syscall(libc::SYS_sendmsg, channel, &raw const message, libc::MSG_NOSIGNAL) }
+        unsafe {
+            libc::syscall(libc::SYS_sendmsg, channel, &raw const message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+        }
     })
     .map(drop)
 }

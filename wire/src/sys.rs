@@ -75,12 +75,6 @@ fn set_socket_option<T>(socket: &Descriptor, option: c_int, value: &T) -> Result
     check(unsafe { libc::setsockopt(socket.raw(), libc::SOL_SOCKET, option, ptr::from_ref(value).cast(), length) })
 }
 
-/// Bounds each later blocking send on this socket (SO_SNDTIMEO in socket(7)): EAGAIN after `seconds`.
-pub fn set_send_deadline(socket: &Descriptor, seconds: u8) -> Result<(), c_int> {
-    let deadline = libc::timeval { tv_sec: seconds.into(), tv_usec: 0 };
-    set_socket_option(socket, libc::SO_SNDTIMEO, &deadline)
-}
-
 /// Lets this AF_UNIX socket receive the kernel's word on who sent each message (SO_PASSCRED in unix(7)).
 pub fn set_pass_credentials(socket: &Descriptor) -> Result<(), c_int> {
     set_socket_option(socket, libc::SO_PASSCRED, &1_i32)
@@ -98,16 +92,36 @@ pub fn socket_inode(descriptor: RawDescriptor) -> Option<u64> {
     socket.then_some(status.st_ino.into())
 }
 
-/// Waits until there is something to read, or nobody left who could write; ETIMEDOUT after `seconds`.
-pub fn wait_readable(descriptor: &Descriptor, seconds: u8) -> Result<(), c_int> {
-    let mut poll = libc::pollfd { fd: descriptor.raw(), events: libc::POLLIN, revents: 0 };
-    let mut left = libc::timespec { tv_sec: seconds.into(), tv_nsec: 0 };
-    let ready = again_when_interrupted(|| {
-        // SAFETY: the kernel reads and writes one pollfd and one timespec, in which it leaves what is left of the time
-        // (ppoll(2)); no signal mask. By syscall(2) because libc's poll is a cancellation point.
-        unsafe { libc::syscall(libc::SYS_ppoll, &raw mut poll, 1, &raw mut left, ptr::null::<libc::sigset_t>(), 0) }
-    })?;
-    if ready == 1 { Ok(()) } else { Err(libc::ETIMEDOUT) }
+/// How long a whole exchange may still wait. Signals do not prolong it.
+pub struct Patience(libc::timespec);
+
+impl Patience {
+    /// So many seconds from the first wait on.
+    pub fn of_seconds(seconds: u8) -> Patience {
+        Patience(libc::timespec { tv_sec: seconds.into(), tv_nsec: 0 })
+    }
+
+    /// Waits until there is something to read, or nobody left who could write; ETIMEDOUT where patience ends.
+    pub fn until_readable(&mut self, descriptor: RawDescriptor) -> Result<(), c_int> {
+        self.wait(descriptor, libc::POLLIN)
+    }
+
+    /// Waits until there is room to write, or nobody left who could read; ETIMEDOUT where patience ends.
+    pub fn until_writable(&mut self, descriptor: RawDescriptor) -> Result<(), c_int> {
+        self.wait(descriptor, libc::POLLOUT)
+    }
+
+    fn wait(&mut self, descriptor: RawDescriptor, events: i16) -> Result<(), c_int> {
+        let mut poll = libc::pollfd { fd: descriptor, events, revents: 0 };
+        let ready = again_when_interrupted(|| {
+            // SAFETY: the kernel reads and writes one pollfd and one timespec, in which it leaves what is left of the
+            // time (ppoll(2)); no signal mask. By syscall(2) because libc's poll is a cancellation point.
+            unsafe {
+                libc::syscall(libc::SYS_ppoll, &raw mut poll, 1, &raw mut self.0, ptr::null::<libc::sigset_t>(), 0)
+            }
+        })?;
+        if ready == 1 { Ok(()) } else { Err(libc::ETIMEDOUT) }
+    }
 }
 
 /// Reads at most `buffer` bytes; 0 at the end.

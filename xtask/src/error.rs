@@ -25,6 +25,8 @@ pub enum Error {
         /// What came of it.
         source: io::Error,
     },
+    /// Somebody has put a symbolic link into a destdir.
+    Link(PathBuf),
     /// The helper's capability could not be set.
     Capability {
         /// The directory of the helper.
@@ -87,6 +89,11 @@ impl fmt::Display for Error {
                 "prefix {prefix:?}: must be an absolute path without a slash at its end, and without space, colon or dollar"
             ),
             Self::File { verb, path, source } => write!(f, "cannot {verb} {}: {source}", path.display()),
+            Self::Link(path) => write!(
+                f,
+                "{} is a symbolic link, and may lead out of the destdir; choose one that only you can write to",
+                path.display()
+            ),
             Self::Capability { directory, source } => {
                 let mend = match source.raw_os_error() {
                     Some(EOPNOTSUPP) => {

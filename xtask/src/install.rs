@@ -42,6 +42,7 @@ pub fn install_built(tree: &Tree) -> Result<(), Error> {
     }
     let workspace = Workspace::find()?;
     workspace.check_built_for(&tree.prefix)?;
+    refuse_links(tree)?;
     TABLE.iter().try_for_each(|row| put(&workspace, tree, row))
 }
 
@@ -74,6 +75,7 @@ pub fn uninstall(tree: &Tree) -> Result<(), Error> {
         root::announce("remove what belongs to root");
         return by_sudo(&["uninstall"], tree);
     }
+    refuse_links(tree)?;
     for row in TABLE.iter().rev() {
         let path = tree.path(row.to);
         match row.origin {
@@ -84,6 +86,20 @@ pub fn uninstall(tree: &Tree) -> Result<(), Error> {
     }
     let rules = tree.path(RULES);
     println!("Removed. The rules in {0} stay; to remove them too: rm -r {0}", rules.display());
+    Ok(())
+}
+
+/// Sees to it that no path of the table leads out of a destdir. Below `/` itself, links are root's own.
+fn refuse_links(tree: &Tree) -> Result<(), Error> {
+    if tree.destdir == Path::new("/") {
+        return Ok(());
+    }
+    for path in TABLE.iter().map(|row| tree.path(row.to)) {
+        let below = path.ancestors().take_while(|part| *part != tree.destdir);
+        if let Some(link) = below.filter(|part| part.is_symlink()).last() {
+            return Err(Error::Link(link.to_owned()));
+        }
+    }
     Ok(())
 }
 
