@@ -123,15 +123,23 @@ impl Helper {
 
     fn answer(&mut self, received: Received) {
         let outcome = self.outcome(&received);
+        let reply = outcome.reply();
         let [reply_channel, socket] = received.descriptors;
-        // Before the reply: an app that closes the socket at once must find the port free again.
         match outcome {
-            Outcome::Bound(..) => drop(socket),
-            Outcome::Failed(..) | Outcome::Denied(_) => close(socket),
-        }
-        match reply_channel {
-            Some(pipe) if sys::is_ready_pipe(pipe.raw()) => sys::write_now(&pipe, &outcome.reply().to_bytes()),
-            other => close(other),
+            // Whatever is done with it may wait, where a stranger holds a lock of it.
+            Outcome::Denied(Denial::NotMyUser(_)) => elsewhere(move || {
+                drop(socket);
+                drop(give(reply_channel, reply));
+            }),
+            // Before the reply: an app that closes the socket at once must find the port free again.
+            Outcome::Bound(..) => {
+                drop(socket);
+                close(give(reply_channel, reply));
+            }
+            Outcome::Failed(..) | Outcome::Denied(_) => {
+                close(socket);
+                close(give(reply_channel, reply));
+            }
         }
         self.tell(&outcome, received.sender.map_or(0, |sender| sender.pid));
     }
@@ -242,11 +250,27 @@ fn bind(socket: &Descriptor, request: &Request) -> nix::Result<()> {
     result
 }
 
+/// Replies, where what came as the reply channel is one; else gives it back, to be closed.
+fn give(reply_channel: Option<Descriptor>, reply: Reply) -> Option<Descriptor> {
+    let pipe = reply_channel.as_ref().filter(|channel| sys::is_ready_pipe(channel.raw()));
+    match pipe {
+        Some(pipe) => sys::write_now(pipe, &reply.to_bytes()),
+        None => return reply_channel,
+    }
+    None
+}
+
 /// Closes what a sender sent, elsewhere if that may wait: no sender is to hold up the others.
 fn close(descriptor: Option<Descriptor>) {
+    if let Some(descriptor) = descriptor.filter(|descriptor| sys::may_wait_at_close(descriptor.raw())) {
+        elsewhere(move || drop(descriptor));
+    }
+}
+
+/// Does what may wait in a thread of its own.
+fn elsewhere(work: impl FnOnce() + Send + 'static) {
     static WAITING: Mutex<usize> = Mutex::new(0);
     static ONE_LESS: Condvar = Condvar::new();
-    let Some(descriptor) = descriptor.filter(|descriptor| sys::may_wait_at_close(descriptor.raw())) else { return };
     let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut waiting, timeout) = ONE_LESS
         .wait_timeout_while(waiting, PATIENCE, |waiting| *waiting >= CLOSERS)
@@ -256,11 +280,11 @@ fn close(descriptor: Option<Descriptor>) {
         process::exit(1);
     }
     let closer = thread::Builder::new().spawn(move || {
-        drop(descriptor);
+        work();
         *WAITING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         ONE_LESS.notify_one();
     });
-    // Without a thread the closure, and the descriptor in it, was dropped here.
+    // Without a thread the closure, and the descriptors in it, were dropped here.
     if closer.is_ok() {
         *waiting += 1;
     }

@@ -244,6 +244,27 @@ world_test! {
 }
 
 world_test! {
+    /// When the channel is full, whoever asks waits for room, and then for the reply.
+    fn a_full_channel_is_waited_for(world) {
+        grant(world, [80].into_iter().chain(200..216));
+        let running = start(world, "waiting", &["fill"]);
+        let _ = running.stdout_line("ready");
+        let helper = Helper::find();
+        let before = helper.holdings();
+        helper.stop();
+        pass(&running, "ready");
+        wait_for_askers(&running, 16);
+        pass(&running, "waiting");
+        let _ = running.stdout_line("full");
+        helper.go_on();
+        assert_eq!(running.stdout_line("at once"), "16 at once: ok");
+        helper.assert_still_holds(&before);
+        pass(&running, "answered");
+        assert!(running.wait().successful().stdout.ends_with("1000 thereafter: ok\n"));
+    }
+}
+
+world_test! {
     /// Cancelled while it waits, a thread gets its socket bound, and ends where it next may.
     fn cancellation_does_not_reach_into_a_bind(world) {
         grant(world, [80].into_iter().chain(200..216));
@@ -264,22 +285,30 @@ world_test! {
 }
 
 world_test! {
-    /// When the helper is killed, whoever waits is refused at once, as is whoever comes later, and none gets SIGPIPE.
+    /// When the helper is killed, whoever waits is refused at once, for a reply or for room in the channel, as is
+    /// whoever comes later; and none gets SIGPIPE.
     fn without_a_helper_binds_are_refused(world) {
         grant(world, [80].into_iter().chain(200..216));
-        let running = start(world, "waiting", &["bind"]);
-        let _ = running.stdout_line("ready");
-        let helper = Helper::find();
-        helper.stop();
-        pass(&running, "ready");
-        wait_for_askers(&running, 16);
-        let killed = Instant::now();
-        helper.0.kill(Signal::SIGKILL);
-        assert_eq!(running.stdout_line("at once"), "16 at once: EACCES");
-        // They would not have waited much longer for one that does not answer.
-        assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
-        pass(&running, "answered");
-        assert!(running.wait().successful().stdout.ends_with("1000 thereafter: EACCES\n"));
+        for wait in ["bind", "fill"] {
+            let running = start(world, "waiting", &[wait]);
+            let _ = running.stdout_line("ready");
+            let helper = Helper::find();
+            helper.stop();
+            pass(&running, "ready");
+            wait_for_askers(&running, 16);
+            if wait == "fill" {
+                pass(&running, "waiting");
+                let _ = running.stdout_line("full");
+            }
+            let killed = Instant::now();
+            helper.0.kill(Signal::SIGKILL);
+            assert_eq!(running.stdout_line("at once"), "16 at once: EACCES", "{wait}");
+            // They would not have waited much longer for one that does not answer.
+            assert!(killed.elapsed() < Duration::from_secs(5), "{:?}, {wait}", killed.elapsed());
+            helper.0.wait();
+            pass(&running, "answered");
+            assert!(running.wait().successful().stdout.ends_with("1000 thereafter: EACCES\n"), "{wait}");
+        }
     }
 }
 

@@ -777,6 +777,20 @@ world_test! {
 }
 
 world_test! {
+    /// A socket that its sender keeps locked holds nobody up, whoever the sender is.
+    fn locked_sockets_hold_nobody_up(world) {
+        granted(world);
+        let program = world.compile_c("stalled", include_str!("c/stalled.c"));
+        let helper = Helper::start(world);
+        let stalled = world.command("root", [program]).stdin(helper.channel.try_clone().unwrap()).start();
+        let _ = stalled.stdout_line("sent");
+        helper.serves();
+        helper
+            .logged(37, &format!("refused uid 4001, pid {}: the sender's user id is 0, not the helper's", stalled.pid));
+    }
+}
+
+world_test! {
     /// Whoever has gone away before the answer binds nothing.
     fn requests_can_be_withdrawn(world) {
         granted(world);
@@ -896,19 +910,23 @@ world_test! {
             let (_, count) = line.strip_suffix(" lines before this one were suppressed)")?.rsplit_once(" (")?;
             count.parse().ok()
         };
+        let few_lines = || {
+            let lines = world.log().lines();
+            let windows = 1 + began.elapsed().as_secs() / 10;
+            assert!(lines.len() as u64 <= 20 * windows, "{} lines in {windows} windows", lines.len());
+            lines
+        };
         let mut sent = 0;
         // Until the first lines are old enough for more to follow.
         world.as_user("alice", || {
-            while sent < 1000 || !world.log().lines().iter().any(|line| suppressed(line).is_some()) {
+            while sent < 1000 || !few_lines().iter().any(|line| suppressed(line).is_some()) {
                 for _ in 0..1000 {
                     sent += 1;
                     assert_eq!(ask(&helper.channel, &request_for(&address(sent)), &[tcp().as_fd()]), REFUSED);
                 }
             }
         });
-        let windows = 1 + began.elapsed().as_secs() / 10;
-        let lines = world.log().lines();
-        assert!(lines.len() as u64 <= 20 * windows, "{} lines in {windows} windows", lines.len());
+        let lines = few_lines();
         let refusals: Vec<_> = lines.iter().filter(|line| line.contains(": refused ")).collect();
         assert!(refusals.len() >= 20);
         let mut last = 0;

@@ -1,5 +1,6 @@
-/* waiting bind|cancel: 16 threads that bind at once, each its own port, and may have to wait for the helper. Tells what
- * they got, and what 1000 binds get thereafter. With cancel they are cancelled while they wait. */
+/* waiting bind|fill|cancel: 16 threads that bind at once, each its own port, and may have to wait for the helper. Tells
+ * what they got, and what 1000 binds get thereafter. With fill the channel has no room for so many requests; with
+ * cancel the threads are cancelled while they wait. */
 #include "bind.h"
 
 enum { THREADS = 16 };
@@ -28,12 +29,24 @@ static void tell(int count, const char *what, int error)
     fflush(stdout);
 }
 
+/* Gives the channel room for a few requests. */
+static int narrow_channel(void)
+{
+    int protocol, channel;
+    MUST(sscanf(getenv("RAUTHBIND_CHANNEL"), "%d:%d:", &protocol, &channel) == 2);
+    MUST(setsockopt(channel, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)) == 0);
+    return channel;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
     struct sigaction action = {.sa_handler = handle};
     sigset_t handled = only(SIGUSR2);
     cancel = argc == 2 && !strcmp(argv[1], "cancel");
+    struct pollfd channel = {.fd = -1, .events = POLLOUT};
+    if (argc == 2 && !strcmp(argv[1], "fill"))
+        channel.fd = narrow_channel();
     prepare_stops();
     MUST(pthread_sigmask(SIG_BLOCK, &handled, NULL) == 0 && sigaction(SIGUSR2, &action, NULL) == 0);
     int fd = tcp();
@@ -44,6 +57,12 @@ int main(int argc, char **argv)
     for (intptr_t i = 0; i < THREADS; i++) {
         sockets[i] = tcp();
         MUST(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
+    }
+    if (channel.fd >= 0) {
+        stop_at("waiting");
+        MUST(poll(&channel, 1, 0) == 0);
+        puts("full");
+        fflush(stdout);
     }
     if (cancel) {
         stop_at("waiting");
