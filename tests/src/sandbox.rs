@@ -30,7 +30,7 @@ use nix::unistd::{ForkResult, Pid, getppid, pipe2, read, write};
 use xtask::layout::{Origin, RULES, Row, TABLE};
 
 use crate::process::pid_of;
-use crate::sys::fork_of_one_thread;
+use crate::sys::{default_signals, fork_of_one_thread};
 
 /// An ordinary user of the sandbox. The group of the same name and number is the user's own.
 #[derive(Debug)]
@@ -122,6 +122,7 @@ fn system(call: &'static str) -> impl FnOnce(Errno) -> Error {
 fn run(command: Vec<OsString>) -> Result<u8, Error> {
     let [name, args @ ..] = command.as_slice() else { return Err(Error::Usage) };
     let stage = env::var_os("RAUTHBIND_STAGE").ok_or(Error::NoStage)?;
+    default_signals();
     die_with_parent()?;
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID)
         .map_err(Error::Namespaces)?;

@@ -35,6 +35,14 @@ pub(crate) fn run_as(command: &mut Command, uid: Uid, gid: Gid, groups: Vec<Gid>
     unsafe { command.pre_exec(drop) };
 }
 
+/// Gives every signal its default action again, whatever whoever started the tests ignores (nohup(1) ignores SIGHUP).
+pub(crate) fn default_signals() {
+    for number in 1..libc::SIGRTMAX() {
+        // SAFETY: installs no handler, so none can be run; fails for those that always have it.
+        let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+}
+
 /// Makes the calling thread, and no other, run as this user with exactly these groups. In the kernel ids are a thread's
 /// own; libc's wrappers, which change all threads, are not used (nptl(7)).
 pub(crate) fn become_on_this_thread(uid: Uid, gid: Gid, groups: &[Gid]) -> nix::Result<()> {

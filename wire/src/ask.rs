@@ -5,8 +5,9 @@ use crate::fdpass;
 use crate::message::{REPLY_SIZE, Reply, Request};
 use crate::sys::{self, Patience, RawDescriptor};
 
-/// How many times, a millisecond apart, a request is offered while too many descriptors of this user are under way.
-const OFFERS: u32 = 1000 * PATIENCE_SECONDS as u32;
+/// How long a request that too many descriptors of this user under way keep back waits before it is offered again, in
+/// milliseconds: doubled from the one to the other, so that many who wait leave the processor to the helper.
+const NAPS: (u16, u16) = (1, 100);
 
 /// Asks the helper behind the channel to bind `socket`.
 ///
@@ -30,15 +31,18 @@ pub fn ask(channel: &Channel, socket: RawDescriptor, request: &Request) -> Optio
 
 fn offer(channel: &Channel, request: &Request, descriptors: [RawDescriptor; 2], patience: &mut Patience) -> Option<()> {
     let bytes = request.to_bytes();
-    for _ in 0..OFFERS {
+    let (mut nap, longest) = NAPS;
+    loop {
         match fdpass::send(channel.descriptor, &bytes, descriptors) {
             Ok(()) => return Some(()),
             // The channel is full: the helper is behind, or was stopped.
             Err(libc::EAGAIN) => patience.until_writable(channel.descriptor).ok()?,
             // unix(7): more descriptors in flight than the user's RLIMIT_NOFILE. They are taken in as we speak.
-            Err(libc::ETOOMANYREFS) => sys::pause(),
+            Err(libc::ETOOMANYREFS) => {
+                patience.nap(nap).ok()?;
+                nap = nap.saturating_mul(2).min(longest);
+            }
             Err(_) => return None,
         }
     }
-    None
 }

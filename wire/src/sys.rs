@@ -111,6 +111,24 @@ impl Patience {
         self.wait(descriptor, libc::POLLOUT)
     }
 
+    /// Lets some milliseconds pass, less than a second; ETIMEDOUT where there is no patience for so many.
+    pub fn nap(&mut self, milliseconds: u16) -> Result<(), c_int> {
+        const SECOND: c_long = 1_000_000_000;
+        let length = c_long::from(milliseconds).saturating_mul(SECOND / 1000);
+        let mut nap = libc::timespec { tv_sec: 0, tv_nsec: length };
+        self.0.tv_nsec = self.0.tv_nsec.saturating_sub(length);
+        if self.0.tv_nsec < 0 {
+            self.0.tv_nsec = self.0.tv_nsec.saturating_add(SECOND);
+            self.0.tv_sec = self.0.tv_sec.saturating_sub(1);
+        }
+        if self.0.tv_sec < 0 {
+            self.0 = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            return Err(libc::ETIMEDOUT);
+        }
+        // SAFETY: the kernel reads one timespec, in which it leaves what a signal cut off (nanosleep(2)).
+        again_when_interrupted(|| unsafe { libc::syscall(libc::SYS_nanosleep, &raw const nap, &raw mut nap) }).map(drop)
+    }
+
     fn wait(&mut self, descriptor: RawDescriptor, events: i16) -> Result<(), c_int> {
         let mut poll = libc::pollfd { fd: descriptor, events, revents: 0 };
         let ready = again_when_interrupted(|| {
@@ -131,13 +149,6 @@ pub fn read(descriptor: &Descriptor, buffer: &mut [u8]) -> Result<usize, c_int> 
         // cancellation point.
         unsafe { libc::syscall(libc::SYS_read, descriptor.raw(), buffer.as_mut_ptr(), buffer.len()) }
     })
-}
-
-/// Lets a millisecond pass.
-pub fn pause() {
-    let millisecond = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-    // SAFETY: the kernel reads one timespec; the second pointer may be null (nanosleep(2)); no cancellation point.
-    let _ = unsafe { libc::syscall(libc::SYS_nanosleep, &raw const millisecond, ptr::null::<libc::timespec>()) };
 }
 
 /// Repeats a call that a signal interrupted. What is not an error is a count of bytes.

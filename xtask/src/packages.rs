@@ -30,12 +30,50 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "acl", provides: "setfacl" },
     Package { debian: "binutils", provides: "readelf" },
     Package { debian: "groff-base", provides: "groff" },
+    Package { debian: "nginx", provides: "nginx" },
+    Package { debian: "apache2", provides: "apache2" },
+    Package { debian: "h2o", provides: "h2o" },
+    Package { debian: "libserver-starter-perl", provides: "start_server" },
+    Package { debian: "haproxy", provides: "haproxy" },
+    Package { debian: "lighttpd", provides: "lighttpd" },
+    Package { debian: "gunicorn", provides: "gunicorn" },
+    Package { debian: "uvicorn", provides: "uvicorn" },
+    Package { debian: "default-jdk-headless", provides: "javac" },
+    Package { debian: "dnsmasq-base", provides: "dnsmasq" },
+    Package { debian: "unbound", provides: "unbound" },
+    Package { debian: "bind9-dnsutils", provides: "dig" },
+    Package { debian: "ucspi-tcp", provides: "tcpserver" },
+    Package { debian: "ipsvd", provides: "tcpsvd" },
+    Package { debian: "runit", provides: "runsv" },
+    Package { debian: "daemontools", provides: "supervise" },
+    Package { debian: "s6", provides: "s6-supervise" },
+    Package { debian: "openbsd-inetd", provides: "inetd" },
+    Package { debian: "socat", provides: "socat" },
+    Package { debian: "openssh-server", provides: "sshd" },
+    Package { debian: "openssh-client", provides: "ssh" },
+    Package { debian: "faketime", provides: "faketime" },
+    Package { debian: "libjemalloc-dev", provides: "jemalloc-config" },
+    Package { debian: "fakeroot", provides: "fakeroot" },
+    Package { debian: "systemd", provides: "systemd-analyze" },
 ];
 
 /// What the demo cannot do without.
 pub const FOR_DEMO: &[Package] = &[PYTHON];
 
 const PYTHON: Package = Package { debian: "python3", provides: "python3" };
+
+/// Installs packages without starting the services in them (invoke-rc.d(8) asks policy-rc.d).
+const INSTALL: &str = "
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    install -m 755 /dev/stdin $policy <<'END'
+#!/bin/sh
+exit 101
+END
+fi
+DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \"$@\"
+";
 
 /// Installs those that are missing.
 ///
@@ -51,8 +89,7 @@ pub fn ensure(packages: &[Package]) -> Result<(), Error> {
     }
     println!("missing: {}; apt-get will install them", missing.join(" "));
     root::run(root::command("apt-get").args(["update", "-q"]))?;
-    let install = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y", "--no-install-recommends"];
-    root::run(root::command("env").args(install).args(&missing))?;
+    root::run(root::command("sh").args(["-c", INSTALL, "sh"]).args(&missing))?;
     match self::missing(packages) {
         still if still.is_empty() => Ok(()),
         still => Err(Error::Packages(still)),
