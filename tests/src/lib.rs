@@ -6,6 +6,7 @@
 //! | [`world`] | what a test says: rules, users, commands; and what is printed when it fails |
 //! | [`process`] | a program under test, from start to end |
 //! | [`net`] | who listens, and what a web server answers |
+//! | [`proof`] | what proves that a server works and is the user's |
 //! | [`log`] | what arrives at /dev/log |
 //! | [`sys`] | system calls that nix does not have |
 //! | [`demo`] | what `cargo xtask demo` shows |
@@ -32,6 +33,7 @@ pub mod demo;
 pub mod log;
 pub mod net;
 pub mod process;
+pub mod proof;
 pub mod sandbox;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use rauthbind_tests::{Finished, Running, Signal, World, holders, http_get_over, wait_until, world_test};
+use rauthbind_tests::proof::{alices_holders, get, is_alices};
+use rauthbind_tests::{Finished, Running, Signal, World, holders, wait_until, world_test};
 use rauthbind_wire::names::SHIM;
 
 /// A port that nobody is granted.
@@ -31,52 +32,12 @@ fn under_rauthbind(words: &[&str], port: u16) -> Vec<String> {
     ["rauthbind".to_owned()].into_iter().chain(on_port(words, port)).collect()
 }
 
-/// Sees that this process is alice's from end to end.
-#[track_caller]
-fn is_alices(pid: Pid) {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    for line in [
-        "Uid:\t4001\t4001\t4001\t4001",
-        "Gid:\t4001\t4001\t4001\t4001",
-        "CapInh:\t0000000000000000",
-        "CapPrm:\t0000000000000000",
-        "CapEff:\t0000000000000000",
-        "CapAmb:\t0000000000000000",
-    ] {
-        assert!(status.contains(&format!("\n{line}\n")), "not {line}:\n{status}");
-    }
-}
-
-/// Waits for someone to hold this port, and sees that all who do are alice's.
-#[track_caller]
-fn alices_holders(protocol: &str, port: u16) -> Vec<Pid> {
-    let mut found = Vec::new();
-    wait_until(&format!("a holder of port {port}"), || {
-        found = holders(protocol, port);
-        !found.is_empty()
-    });
-    found.iter().for_each(|pid| is_alices(*pid));
-    found
-}
-
 /// The process id in an answer that gives process id and user id, which are those of a server of alice's.
 #[track_caller]
 fn answering_process(answer: &str) -> Pid {
     let line = answer.lines().find(|line| line.starts_with("pid ")).unwrap_or_else(|| panic!("no answer: {answer}"));
     let pid = line.strip_suffix(" uid 4001").and_then(|line| line["pid ".len()..].parse().ok());
     Pid::from_raw(pid.unwrap_or_else(|| panic!("not alice's: {line}")))
-}
-
-/// What is answered there, as soon as someone listens: a server may listen to one address after the other.
-#[track_caller]
-fn get(address: &str, port: u16) -> String {
-    let to = SocketAddr::new(address.parse().expect("an address"), port);
-    let mut connection = None;
-    wait_until(&format!("a listener at {to}"), || {
-        connection = TcpStream::connect(to).ok();
-        connection.is_some()
-    });
-    http_get_over(connection.expect("just made"), "/")
 }
 
 /// Starts this command as alice under rauthbind, and sees that it answers.
