@@ -22,6 +22,8 @@ pub struct Run {
     pub user: Option<String>,
     /// `-g`
     pub group: Option<String>,
+    /// `--user-env`
+    pub user_environment: bool,
     /// `--depth`: how many programs, one started by the other, are covered. `None`: all.
     pub depth: Option<u32>,
     /// `-v`
@@ -30,7 +32,7 @@ pub struct Run {
 
 /// The text of `--help`.
 pub const HELP: &str = "\
-Usage: rauthbind [-u USER [-g GROUP]] [--depth N] [-v] [--] COMMAND [ARG...]
+Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--depth N] [-v] [--] COMMAND [ARG...]
 
 Runs COMMAND, unchanged, as the user you are, and lets it and all programs that it starts bind the privileged ports
 (80, 443, 53/udp ...) that the administrator has granted to that user in /etc/rauthbind. All other ports stay refused.
@@ -38,6 +40,7 @@ Runs COMMAND, unchanged, as the user you are, and lets it and all programs that 
 Options:
   -u USER        become USER first, with all groups of that user (only root can)
   -g GROUP       with -u: and make GROUP the primary group
+  --user-env     with -u: set HOME, USER, LOGNAME and SHELL to what the user database says of USER
   --depth N      cover only COMMAND (N = 1), and the programs that it starts (N = 2), and so on
   --deep         cover every program that COMMAND starts, directly or not; this is the default
   -v, --verbose  say on standard error what is done
@@ -65,11 +68,13 @@ See rauthbind(1), rauthbind-rules(5) and rauthbind-helper(8).
 /// # Errors
 /// lexopt's, whose wording names the argument.
 pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
-    let mut run = Run { command: Vec::new(), user: None, group: None, depth: None, verbose: false };
+    let mut run =
+        Run { command: Vec::new(), user: None, group: None, user_environment: false, depth: None, verbose: false };
     while let Some(argument) = parser.next()? {
         match argument {
             Short('u') => run.user = Some(parser.value()?.string()?),
             Short('g') => run.group = Some(parser.value()?.string()?),
+            Long("user-env") => run.user_environment = true,
             Long("depth") => run.depth = Some(depth(&parser.value()?.string()?)?),
             Long("deep") => run.depth = None,
             Short('v') | Long("verbose") => run.verbose = true,
@@ -86,8 +91,10 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
     if run.command.is_empty() {
         return Err("no command was given".into());
     }
-    if run.group.is_some() && run.user.is_none() {
-        return Err("-g needs -u USER".into());
+    for (option, given) in [("-g", run.group.is_some()), ("--user-env", run.user_environment)] {
+        if given && run.user.is_none() {
+            return Err(format!("{option} needs -u USER").into());
+        }
     }
     Ok(Asked::Run(run))
 }
@@ -139,6 +146,7 @@ mod tests {
             (&["--deep=1", "true"], "--deep"),
             (&["-u"], "-u"),
             (&["-g", "web", "true"], "-g needs -u"),
+            (&["--user-env", "true"], "--user-env needs -u"),
             (&[], "no command"),
             (&["-v"], "no command"),
             (&["--"], "no command"),

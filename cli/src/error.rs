@@ -28,8 +28,12 @@ pub enum Error {
     Getent(io::Error),
     /// `-u` names a number that the user database does not know, so that only `-g` could tell the group.
     NoGroup(String),
+    /// `-u` names a number that the user database does not know, so that `--user-env` has nothing to set.
+    NoAccount(String),
     /// Only root becomes somebody else.
     Identity(&'static str, Errno),
+    /// The capability cannot be taken from the command.
+    Capability(Errno),
     /// The command cannot be run.
     Command(String, Errno),
 }
@@ -62,8 +66,17 @@ impl fmt::Display for Error {
             Error::NoGroup(name) => {
                 write!(out, "user {name} is in no user database, so its group is unknown; add -g GROUP")
             }
+            Error::NoAccount(user) => {
+                write!(
+                    out,
+                    "user {user} is in no user database, so its home and shell are unknown; leave out --user-env"
+                )
+            }
             Error::Identity(step, errno) => {
                 write!(out, "cannot become that user: only root can use -u and -g ({step}: {})", errno.desc())
+            }
+            Error::Capability(errno) => {
+                write!(out, "CAP_NET_BIND_SERVICE cannot be taken from the command: {}", errno.desc())
             }
             Error::Command(command, errno) => write!(out, "{}: {}", command.escape_debug(), errno.desc()),
         }

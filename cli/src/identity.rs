@@ -6,6 +6,7 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use crate::error::Error;
@@ -14,13 +15,28 @@ use crate::sys;
 /// The program of the C library that asks the user database, wherever that is kept.
 pub(crate) const GETENT: &str = "/usr/bin/getent";
 
-/// Becomes this user for good: supplementary groups, group ids, user ids, in that order.
+/// What a login shell would find in its environment.
+#[derive(Debug)]
+pub struct Account {
+    /// `USER` and `LOGNAME`
+    pub name: String,
+    /// `HOME`
+    pub home: String,
+    /// `SHELL`
+    pub shell: String,
+}
+
+/// Becomes this user for good: supplementary groups, group ids, user ids, in that order. Of the capabilities, one stays
+/// permitted, for the helper.
+///
+/// Gives what the user database says of the user; `None` for a number that it does not know.
 ///
 /// # Errors
 /// [`Error`] where the user or group is unknown, or where we are not root. The command must not be run then.
-pub fn become_user(user: &str, group: Option<&str>) -> Result<(), Error> {
+pub fn become_user(user: &str, group: Option<&str>) -> Result<Option<Account>, Error> {
     let group = group.map(group_id).transpose()?;
-    let (uid, own_group, mut groups) = match entry("passwd", user)? {
+    let known = entry("passwd", user)?;
+    let (uid, own_group, mut groups) = match &known {
         Some(entry) => {
             let own = entry.id(3).map(Gid::from_raw);
             (entry.id(2), own, supplementary_groups(entry.field(0).unwrap_or(user))?)
@@ -37,9 +53,12 @@ pub fn become_user(user: &str, group: Option<&str>) -> Result<(), Error> {
     let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Identity(name, errno));
     step("setgroups", setgroups(&groups))?;
     step("setresgid", setresgid(gid, gid, gid))?;
+    // Where it is locked, there is no capability to hand over, and the helper's file has its own.
+    let _ = prctl::set_keepcaps(true);
     step("setresuid", setresuid(uid, uid, uid))?;
     // Those that are inheritable outlive the change of user.
-    step("capset", sys::drop_capabilities())
+    step("capset", sys::keep_the_capability_alone())?;
+    Ok(known.map(|entry| entry.account()))
 }
 
 fn group_id(group: &str) -> Result<Gid, Error> {
@@ -59,6 +78,15 @@ struct Entry(String);
 impl Entry {
     fn field(&self, index: usize) -> Option<&str> {
         self.0.split(':').nth(index)
+    }
+
+    fn account(&self) -> Account {
+        // As login(1) has it where a field is empty.
+        let or = |index, default: &str| match self.field(index) {
+            Some("") | None => default.to_owned(),
+            Some(field) => field.to_owned(),
+        };
+        Account { name: or(0, ""), home: or(5, "/"), shell: or(6, "/bin/sh") }
     }
 
     fn id(&self, index: usize) -> Option<u32> {

@@ -5,14 +5,25 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::unistd::{execvpe, getuid};
+use nix::unistd::{execvpe, geteuid, getuid};
 use rauthbind_wire::channel::{self, Channel};
 use rauthbind_wire::names::{self, HELPER, SHIM};
 
 use crate::arguments::Run;
 use crate::error::Error;
-use crate::setup::{self, Problem};
-use crate::{identity, say, sys};
+use crate::identity::{self, Account};
+use crate::setup::{self, Problem, Source};
+use crate::{say, sys};
+
+/// Who serves the command from its start.
+enum Server {
+    /// A helper that was started for it, at the other end of this channel.
+    Helper(Channel),
+    /// The helper of the rauthbind that this one runs under.
+    OuterHelper(Channel),
+    /// The system's broker.
+    Broker,
+}
 
 /// Becomes the command.
 ///
@@ -22,18 +33,25 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
     if sys::is_secure_execution() {
         return Err(Error::Secure);
     }
-    if let Some(user) = &run.user {
-        identity::become_user(user, run.group.as_deref())?;
-    }
     let mut environment = sys::environment();
-    hang_up_on_outer_helper(&environment);
-    forget(&mut environment);
-    match setup::check_programs().and_then(|()| start_helper(&environment)) {
-        Ok(channel) => {
-            cover(&mut environment, &channel, run.depth);
-            explain(run, &channel);
+    if let Some(user) = &run.user {
+        let account = identity::become_user(user, run.group.as_deref())?;
+        if run.user_environment {
+            let Account { name, home, shell } = account.ok_or_else(|| Error::NoAccount(user.clone()))?;
+            let ours = [("HOME", &home), ("USER", &name), ("LOGNAME", &name), ("SHELL", &shell)];
+            ours.into_iter().for_each(|(name, value)| set(&mut environment, name, value.as_bytes()));
         }
-        Err(problem) => say(&problem),
+    }
+    let server = setup::check_shim().and_then(|()| find_server(&environment));
+    if !geteuid().is_root() {
+        sys::give_up_the_capability().map_err(Error::Capability)?;
+    }
+    match &server {
+        Ok(server) => explain(run, server),
+        Err(problem) => say(problem),
+    }
+    if !matches!(server, Err(Problem::Shim(_))) {
+        cover(&mut environment, server.ok(), run.depth);
     }
     if let Err(problem) = setup::check_rules() {
         say(&problem);
@@ -41,8 +59,26 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
     execute(run, &environment)
 }
 
+/// Starts a helper for the command, or finds who serves it without.
+fn find_server(environment: &[CString]) -> Result<Server, Problem> {
+    let outer = value(environment, names::CHANNEL).and_then(|value| Channel::parse(value).ok());
+    let outer = outer.filter(Channel::is_there);
+    match setup::source().and_then(|source| start_helper(environment, source)) {
+        Ok(channel) => {
+            // The command is to hold one channel, not two.
+            outer.iter().for_each(|outer| sys::close_at_exec(outer.descriptor));
+            Ok(Server::Helper(channel))
+        }
+        Err(problem) => match outer {
+            Some(outer) => Ok(Server::OuterHelper(outer)),
+            None if setup::is_broker_there() => Ok(Server::Broker),
+            None => Err(problem),
+        },
+    }
+}
+
 /// Starts the helper at one end of a new channel and leaves the other open for the command.
-fn start_helper(environment: &[CString]) -> Result<Channel, Problem> {
+fn start_helper(environment: &[CString], source: Source) -> Result<Channel, Problem> {
     let start = || -> nix::Result<Channel> {
         let (apps, helper) = channel::create().map_err(Errno::from_raw)?;
         // Out of the way of 0, 1 and 2, which may be closed, and so that what we print cannot go there.
@@ -50,7 +86,12 @@ fn start_helper(environment: &[CString]) -> Result<Channel, Problem> {
         let apps = sys::raise_high(apps, listen_descriptors(environment))?;
         let protocol = rauthbind_wire::PROTOCOL.to_string();
         let complaint = format!("rauthbind: {}\n", Problem::NoProgram);
-        sys::start_orphan(HELPER, &["--protocol", &protocol], &helper, complaint)?;
+        let hand_over = source == Source::HandedOver;
+        sys::start_orphan(HELPER, &["--protocol", &protocol], &helper, hand_over, complaint)?;
+        if hand_over {
+            // The file capability cannot serve, so nothing that the command runs has a use for it.
+            sys::bound_the_capability();
+        }
         let channel = Channel::behind(&apps).ok_or(Errno::ENOTSOCK)?;
         sys::leave_open(apps)?;
         Ok(channel)
@@ -63,22 +104,9 @@ fn listen_descriptors(environment: &[CString]) -> i32 {
     value(environment, "LISTEN_FDS").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok()).unwrap_or(0)
 }
 
-/// Where rauthbind runs under rauthbind, the command is to hold one channel, not two.
-fn hang_up_on_outer_helper(environment: &[CString]) {
-    if let Some(Ok(outer)) = value(environment, names::CHANNEL).map(Channel::parse) {
-        if outer.is_there() {
-            sys::close_at_exec(outer.descriptor);
-        }
-    }
-}
-
-/// Takes out what an outer rauthbind put in.
-fn forget(environment: &mut Vec<CString>) {
-    environment.retain(|entry| [names::CHANNEL, names::DEPTH].iter().all(|name| value_of(entry, name).is_none()));
-}
-
-/// Adds what makes the shim load and find the channel. LD_PRELOAD keeps what was in it, before ours.
-fn cover(environment: &mut Vec<CString>, channel: &Channel, depth: Option<u32>) {
+/// Adds what makes the shim load and find the channel, in the place of what an outer rauthbind put in. LD_PRELOAD keeps
+/// what was in it, before ours.
+fn cover(environment: &mut Vec<CString>, server: Option<Server>, depth: Option<u32>) {
     // Of two, ld.so(8) heeds the last.
     let mut preload =
         environment.iter().rev().find_map(|entry| value_of(entry, names::LD_PRELOAD)).unwrap_or_default().to_vec();
@@ -88,26 +116,39 @@ fn cover(environment: &mut Vec<CString>, channel: &Channel, depth: Option<u32>) 
         }
         preload.extend_from_slice(SHIM.as_bytes());
     }
-    environment.retain(|entry| value_of(entry, names::LD_PRELOAD).is_none());
-    let depth = depth.map(|depth| (names::DEPTH, depth.to_string().into_bytes()));
-    let ours = [(names::LD_PRELOAD, preload), (names::CHANNEL, channel.to_string().into_bytes())];
-    environment.extend(ours.into_iter().chain(depth).filter_map(|(name, value)| {
-        // No value has a NUL byte in it: they come from C strings and numbers.
-        CString::new([name.as_bytes(), b"=", &value].concat()).ok()
-    }));
+    set(environment, names::LD_PRELOAD, &preload);
+    unset(environment, names::CHANNEL);
+    unset(environment, names::DEPTH);
+    if let Some(Server::Helper(channel) | Server::OuterHelper(channel)) = server {
+        set(environment, names::CHANNEL, channel.to_string().as_bytes());
+    }
+    if let Some(depth) = depth {
+        set(environment, names::DEPTH, depth.to_string().as_bytes());
+    }
 }
 
-fn explain(run: &Run, channel: &Channel) {
-    if run.verbose {
-        say(&format_args!(
-            "user id {} is served by {HELPER} over descriptor {}; rules are in {}",
-            getuid(),
-            channel.descriptor,
-            names::RULES
-        ));
-        let reach =
-            run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("programs {depth} deep"));
-        say(&format_args!("{SHIM} is preloaded into the command and covers {reach}"));
+fn explain(run: &Run, server: &Server) {
+    if !run.verbose {
+        return;
+    }
+    let uid = getuid();
+    match server {
+        Server::Helper(channel) => {
+            say(&format_args!("user id {uid} is served by {HELPER} over descriptor {}", channel.descriptor));
+        }
+        Server::OuterHelper(channel) => {
+            let descriptor = channel.descriptor;
+            say(&format_args!(
+                "user id {uid} is served by the helper of the outer rauthbind over descriptor {descriptor}"
+            ));
+        }
+        Server::Broker => say(&format_args!("user id {uid} is served by the broker, {}", names::BROKER)),
+    }
+    say(&format_args!("rules are in {}", names::RULES));
+    let reach = run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("programs {depth} deep"));
+    say(&format_args!("{SHIM} is preloaded into the command and covers {reach}"));
+    if uid.is_root() {
+        say(&"the command is root's, who may bind every port without a rule; -u USER makes it another user's");
     }
 }
 
@@ -129,6 +170,17 @@ fn c_string(text: &OsStr) -> nix::Result<CString> {
 /// The first value of a variable, which is the one that getenv(3) finds.
 fn value<'a>(environment: &'a [CString], name: &str) -> Option<&'a [u8]> {
     environment.iter().find_map(|entry| value_of(entry, name))
+}
+
+/// Sets a variable, which has one entry afterwards.
+fn set(environment: &mut Vec<CString>, name: &str, value: &[u8]) {
+    unset(environment, name);
+    // No value has a NUL byte in it: they come from C strings, numbers, and lines of text.
+    environment.extend(CString::new([name.as_bytes(), b"=", value].concat()));
+}
+
+fn unset(environment: &mut Vec<CString>, name: &str) {
+    environment.retain(|entry| value_of(entry, name).is_none());
 }
 
 fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {

@@ -21,7 +21,9 @@ pub mod sys;
 
 use std::ffi::c_int;
 use std::fmt;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 
 use arguments::Asked;
 use error::Error;
@@ -29,7 +31,7 @@ use error::Error;
 /// Runs the program; gives its exit status where it did not become the command.
 pub fn main() -> c_int {
     let error = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Asked::Text(text)) => match write!(std::io::stdout(), "{text}") {
+        Ok(Asked::Text(text)) => match print(&text) {
             Ok(()) => return 0,
             Err(error) => Error::Output(error),
         },
@@ -43,8 +45,13 @@ pub fn main() -> c_int {
     error.exit_status()
 }
 
+/// Prints what was asked for. Past std's standard output, to which a closed one is as good as any.
+fn print(text: &str) -> io::Result<()> {
+    File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(text.as_bytes())
+}
+
 /// The one place that prints for people: one line on standard error, and nothing if that is closed.
 fn say(what: &dyn fmt::Display) {
     // A reader that is gone must not be the end of the command.
-    sys::without_broken_pipes(|| drop(writeln!(std::io::stderr(), "rauthbind: {what}")));
+    sys::without_broken_pipes(|| drop(writeln!(io::stderr(), "rauthbind: {what}")));
 }

@@ -11,7 +11,7 @@ use nix::sys::prctl;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access, geteuid};
 use rauthbind_policy::{Distrust, Rules, Untrusted};
-use rauthbind_wire::names::{HELPER, RULES, SHIM};
+use rauthbind_wire::names::{BROKER, HELPER, RULES, SHIM};
 
 use crate::sys;
 
@@ -99,16 +99,40 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What keeps shim or helper from working at all.
+/// Where the helper's capability comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From its file; or it is root's, like all that root runs.
+    File,
+    /// From this process, which has it itself: ambient, or from root before `-u`.
+    HandedOver,
+}
+
+/// Whether the command can be covered at all.
 ///
 /// # Errors
-/// The first [`Problem`] that is found.
-pub fn check_programs() -> Result<(), Problem> {
-    access(SHIM, AccessFlags::R_OK).map_err(Problem::Shim)?;
+/// [`Problem::Shim`].
+pub fn check_shim() -> Result<(), Problem> {
+    access(SHIM, AccessFlags::R_OK).map_err(Problem::Shim)
+}
+
+/// Where a helper would have its capability from.
+///
+/// # Errors
+/// The first [`Problem`] that is found, where there is no such place.
+pub fn source() -> Result<Source, Problem> {
     access(HELPER, AccessFlags::X_OK).map_err(Problem::Helper)?;
     if !sys::is_bound_capability_available() {
         return Err(Problem::Bounded);
     }
+    match check_file() {
+        Ok(()) => Ok(Source::File),
+        Err(_) if sys::has_capability() => Ok(Source::HandedOver),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn check_file() -> Result<(), Problem> {
     if geteuid().is_root() {
         // Root's programs have root's capabilities, whatever the file says.
         return Ok(());
@@ -125,6 +149,11 @@ pub fn check_programs() -> Result<(), Problem> {
         Ok(mount) if mount.flags().contains(FsFlags::ST_NOSUID) => Err(Problem::Nosuid),
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Whether the broker can be asked in the place of a helper of our own.
+pub fn is_broker_there() -> bool {
+    access(BROKER, AccessFlags::W_OK).is_ok()
 }
 
 /// What keeps every rule from being a rule.

@@ -24,13 +24,63 @@ pub fn is_secure_execution() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Gives up every capability in every set but the bounding set; the ambient set goes with the inheritable one.
-pub fn drop_capabilities() -> nix::Result<()> {
-    /// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h, and the calling process.
-    const HEADER: [u32; 2] = [0x2008_0522, 0];
-    let none = [0_u32; 6];
-    // SAFETY: capset(2) reads the header, and two times three sets of 32 bits.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, HEADER.as_ptr(), none.as_ptr()) }).map(drop)
+/// The three sets of capset(2), in two halves of 32 capabilities; the one that matters here is in the first.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Capabilities {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// [`NET_BIND_SERVICE`] in the first half of a set.
+const THE_CAPABILITY: u32 = 1 << NET_BIND_SERVICE;
+
+/// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h, and the calling process.
+const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
+
+fn capabilities() -> nix::Result<[Capabilities; 2]> {
+    let mut header = CAPABILITY_HEADER;
+    let mut halves = [Capabilities::default(); 2];
+    // SAFETY: capget(2) reads the header, where it may also write, and writes both halves.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), halves.as_mut_ptr()) })?;
+    Ok(halves)
+}
+
+/// Only makes a system call: the orphan uses it too. What is no longer inheritable is no longer ambient either.
+fn set_capabilities(halves: [Capabilities; 2]) -> nix::Result<()> {
+    // SAFETY: capset(2) reads the header and both halves.
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, CAPABILITY_HEADER.as_ptr(), halves.as_ptr()) }).map(drop)
+}
+
+/// Whether this process has the capability to hand over.
+pub fn has_capability() -> bool {
+    capabilities().is_ok_and(|[low, _]| low.permitted & THE_CAPABILITY != 0)
+}
+
+/// Gives up every capability but the one, which stays permitted if it was, in every set but the bounding set.
+pub fn keep_the_capability_alone() -> nix::Result<()> {
+    let [low, _] = capabilities()?;
+    let kept = Capabilities { permitted: low.permitted & THE_CAPABILITY, ..Capabilities::default() };
+    set_capabilities([kept, Capabilities::default()])
+}
+
+/// Gives up the capability: the command is not to have what only the helper needs.
+pub fn give_up_the_capability() -> nix::Result<()> {
+    let [low, high] = capabilities()?;
+    let without = Capabilities {
+        effective: low.effective & !THE_CAPABILITY,
+        permitted: low.permitted & !THE_CAPABILITY,
+        inheritable: low.inheritable & !THE_CAPABILITY,
+    };
+    set_capabilities([without, high])
+}
+
+/// Takes the capability out of the bounding set, where this process may (CAP_SETPCAP): then no program that the command
+/// runs can get it.
+pub fn bound_the_capability() {
+    // SAFETY: this prctl takes a number and touches no memory.
+    let _ = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(NET_BIND_SERVICE), 0, 0, 0) };
 }
 
 /// Runs something that has children, and takes away the SIGCHLD that is pending afterwards and was not before: where it
@@ -146,6 +196,7 @@ struct Orphan {
     program: *const c_char,
     arguments: *const *const c_char,
     input: RawDescriptor,
+    hand_over: bool,
     complaint: &'static [u8],
 }
 
@@ -168,17 +219,24 @@ impl Stack {
 /// Starts a program with this standard input, no environment, and no parent: in a session of its own, orphaned, so that
 /// the command, which has our process id, never has a child that it did not start. To be called once.
 ///
-/// Like vfork(2), without a copy of our memory: what a launch costs is page faults, for the most part.
+/// Like vfork(2), without a copy of our memory: what a launch costs is page faults, for the most part. With `hand_over`
+/// it is given the capability that this process has, as an ambient one (capabilities(7)).
 ///
 /// # Errors
 /// Where no process can be made. Where the program cannot be executed, `complaint` goes to standard error, later.
-pub fn start_orphan(program: &str, arguments: &[&str], input: &Descriptor, complaint: String) -> nix::Result<()> {
+pub fn start_orphan(
+    program: &str,
+    arguments: &[&str],
+    input: &Descriptor,
+    hand_over: bool,
+    complaint: String,
+) -> nix::Result<()> {
     // None of this is freed: when the helper reads it we may be another program already.
     let text = |text: &str| CString::new(text).map(|text| text.into_raw().cast_const()).map_err(|_| Errno::EINVAL);
     let (program, complaint) = (text(program)?, complaint.leak().as_bytes());
     let arguments: nix::Result<Vec<*const c_char>> = arguments.iter().map(|argument| text(argument)).collect();
     let arguments = [&[program], &*arguments?, &[ptr::null()]].concat().leak().as_ptr();
-    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw(), complaint }));
+    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw(), hand_over, complaint }));
     // No exit signal: where SIGCHLD is blocked, the command would find one pending that is not its own.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     let [stack, _] = &STACKS;
@@ -218,8 +276,14 @@ extern "C" fn become_program(orphan: *mut c_void) -> c_int {
     // SAFETY: `start_orphan` made `orphan`, and what it points to, valid for as long as this memory exists. dup2 replaces
     // standard input alone, and `input` is another number.
     unsafe {
-        let Orphan { program, arguments, input, complaint } = *orphan.cast::<Orphan>();
+        let Orphan { program, arguments, input, hand_over, complaint } = *orphan.cast::<Orphan>();
         libc::setsid();
+        if hand_over {
+            let low = Capabilities { effective: 0, permitted: THE_CAPABILITY, inheritable: THE_CAPABILITY };
+            let _ = set_capabilities([low, Capabilities::default()]);
+            let capability = libc::c_ulong::from(NET_BIND_SERVICE);
+            libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+        }
         libc::dup2(input, 0);
         libc::execve(program, arguments, [ptr::null()].as_ptr());
         libc::write(2, complaint.as_ptr().cast(), complaint.len());

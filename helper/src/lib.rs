@@ -1,8 +1,9 @@
 //! rauthbind-helper: the one program of rauthbind that has a capability.
 //!
-//! It serves one connected AF_UNIX SOCK_SEQPACKET socket, its standard input, until the other end is gone. Whoever
-//! holds that end may send a socket and an address; where a rule grants the address to the user whom this process runs
-//! as, it binds the socket. It knows nothing else, reads no environment, and starts nothing.
+//! It serves one connected AF_UNIX socket, its standard input, until the other end is gone. Whoever holds that end may
+//! send a socket and an address; where a rule grants the address to the user whom this process runs as, it binds the
+//! socket. Run as root for a connection to the broker's socket, it first becomes the user at the other end. It knows
+//! nothing else, reads no environment, and starts nothing.
 //!
 //! | module | holds |
 //! |---|---|
@@ -22,9 +23,15 @@ pub mod sys;
 use std::ffi::c_int;
 use std::io::Write as _;
 
+use rauthbind_wire::log::{Weight, line};
+
+/// The name in front of every line.
+pub(crate) const NAME: &str = "rauthbind-helper";
+
 /// Runs the program; gives its exit status. The one place that prints.
 pub fn main() -> c_int {
-    match start::start(std::env::args_os()) {
+    let asked = start::Asked::by(std::env::args_os());
+    match start::start(&asked) {
         Ok(start::Started::Serving(helper)) => {
             helper.serve();
             0
@@ -33,8 +40,12 @@ pub fn main() -> c_int {
             let _ = writeln!(std::io::stdout(), "{text}");
             0
         }
+        Err(error) if asked.is_unheard() => {
+            line(Weight::Notice, NAME, format_args!("{error}"));
+            1
+        }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "rauthbind-helper: {error}");
+            let _ = writeln!(std::io::stderr(), "{NAME}: {error}");
             1
         }
     }

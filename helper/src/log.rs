@@ -1,20 +1,12 @@
 //! The line in the system's log (facility auth): never before the reply, and never waited for.
 
 use std::fmt;
-use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use rauthbind_policy::Request;
-use rauthbind_wire::names;
+use rauthbind_wire::log::{Weight, line};
 
-/// How weighty a line is, as the number that begins it: facility auth (4) times 8 plus the severity (syslog(3)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
-    /// LOG_INFO
-    Info = 4 * 8 + 6,
-    /// LOG_NOTICE
-    Notice = 4 * 8 + 5,
-}
+use crate::NAME;
 
 /// At most so many lines in each [`WINDOW`].
 const LINES: u32 = 20;
@@ -61,22 +53,15 @@ impl Log {
             return;
         }
         self.written += 1;
-        let unwritten = match std::mem::take(&mut self.suppressed) {
-            0 => String::new(),
-            count => format!(" ({count} lines before this one were suppressed)"),
-        };
-        send(format!("<{}>rauthbind-helper[{}]: {text}{unwritten}", weight as u8, std::process::id()).as_bytes());
+        match std::mem::take(&mut self.suppressed) {
+            0 => line(weight, NAME, text),
+            count => line(weight, NAME, format_args!("{text} ({count} lines before this one were suppressed)")),
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Log {
         Log::new()
-    }
-}
-
-fn send(line: &[u8]) {
-    if let Ok(socket) = UnixDatagram::unbound() {
-        let _ = socket.set_nonblocking(true).and_then(|()| socket.send_to(line, names::LOG_SOCKET));
     }
 }

@@ -14,11 +14,12 @@ use nix::libc;
 use nix::unistd::Uid;
 use rauthbind_policy::{Protocol, Refusal, Request as Question, Rule, Rules, Untrusted, Verdict};
 use rauthbind_wire::fdpass::{self, Received};
+use rauthbind_wire::log::Weight;
 use rauthbind_wire::message::{Reply, Request};
 use rauthbind_wire::names;
 use rauthbind_wire::sys::Descriptor;
 
-use crate::log::{Log, Weight};
+use crate::log::Log;
 use crate::start::CHANNEL;
 use crate::sys;
 

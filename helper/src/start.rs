@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 
 use nix::errno::Errno;
@@ -12,12 +13,14 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
-use nix::unistd::{chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setsid};
+use nix::unistd::{
+    alarm, chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setgroups, setresgid, setresuid, setsid,
+};
 use rauthbind_wire::{PROTOCOL, names};
 
 use crate::log::Log;
 use crate::serve::Helper;
-use crate::sys;
+use crate::sys::{self, SocketKind};
 
 /// The channel: whoever starts the helper connects its standard input.
 pub(crate) const CHANNEL: RawFd = 0;
@@ -25,9 +28,22 @@ pub(crate) const CHANNEL: RawFd = 0;
 /// The most descriptors that are open at once: our own few, a request's two, and those that wait to be closed.
 const DESCRIPTORS: u64 = 64;
 
+/// How long a connection to the broker may last, in seconds.
+const BROKER_PATIENCE: u32 = 10;
+
 const USAGE: &str = "\
-rauthbind-helper binds privileged ports for the programs that rauthbind(1) runs. It is started by rauthbind, with one
-end of a socket pair as standard input; there is nothing to run by hand. See rauthbind-helper(8).";
+rauthbind-helper binds privileged ports for the programs that rauthbind(1) runs. It is started by rauthbind and by the
+library that rauthbind preloads, with one end of a socket pair as standard input, or with --broker by a service manager,
+as root, for each connection to /run/rauthbind/broker; there is nothing to run by hand. See rauthbind-helper(8).";
+
+/// What the arguments ask for.
+#[derive(Debug, Default)]
+pub struct Asked {
+    text: Option<String>,
+    protocol: Option<String>,
+    once: bool,
+    broker: bool,
+}
 
 /// What came of the start.
 #[derive(Debug)]
@@ -45,6 +61,12 @@ pub enum Error {
     Protocol(String),
     /// Standard input is not the channel.
     NoChannel,
+    /// The user at the other end of a connection to the broker is not known.
+    NoPeer(Errno),
+    /// Root asks the broker, which answers nobody as root.
+    RootPeer,
+    /// The broker cannot become the user at the other end.
+    Identity(&'static str, Errno),
     /// Installed setuid or setgid.
     Setuid,
     /// Installed without its capability, or that was taken away.
@@ -69,6 +91,14 @@ impl fmt::Display for Error {
             Error::NoChannel => {
                 write!(out, "standard input is not a channel of rauthbind(1), which starts this program; run that")
             }
+            Error::NoPeer(errno) => write!(out, "the user who asks the broker is not known: {}", errno.desc()),
+            Error::RootPeer => write!(out, "root asks the broker, which serves other users only"),
+            Error::Identity(step, errno) => write!(
+                out,
+                "the broker cannot become the user who asks it ({step}: {}); it must be run as root, with CAP_SETUID, \
+                 CAP_SETGID and CAP_NET_BIND_SERVICE",
+                errno.desc()
+            ),
             Error::Setuid => {
                 write!(out, "{helper} is setuid or setgid, which it must not be; as root, run: chmod u-s,g-s {helper}")
             }
@@ -91,12 +121,20 @@ impl fmt::Display for Error {
 ///
 /// # Errors
 /// [`Error`]; nothing has been served then.
-pub fn start(arguments: impl Iterator<Item = OsString>) -> Result<Started, Error> {
-    if let Some(text) = heed(arguments)? {
-        return Ok(Started::Told(text));
+pub fn start(asked: &Asked) -> Result<Started, Error> {
+    if let Some(theirs) = &asked.protocol {
+        if *theirs != PROTOCOL.to_string() {
+            return Err(Error::Protocol(theirs.clone()));
+        }
+    }
+    if let Some(text) = &asked.text {
+        return Ok(Started::Told(text.clone()));
+    }
+    check_channel(asked)?;
+    if asked.broker {
+        become_peer()?;
     }
     check_installation()?;
-    check_channel()?;
     close_strangers()?;
     let port_start = File::open(names::UNPRIVILEGED_PORT_START).map_err(Error::PrivilegedPorts)?;
     let network_namespace = own_network_namespace()?;
@@ -104,23 +142,48 @@ pub fn start(arguments: impl Iterator<Item = OsString>) -> Result<Started, Error
     Ok(Started::Serving(Helper::new(getuid(), network_namespace, port_start, Log::new())))
 }
 
-/// Heeds the arguments that it knows and ignores all others.
-fn heed(arguments: impl Iterator<Item = OsString>) -> Result<Option<String>, Error> {
-    let mut arguments = arguments.skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--protocol" => {
-                let theirs = arguments.next().unwrap_or_default();
-                if theirs != PROTOCOL.to_string() {
-                    return Err(Error::Protocol(theirs));
+impl Asked {
+    /// Heeds the arguments that it knows and ignores all others.
+    pub fn by(arguments: impl Iterator<Item = OsString>) -> Asked {
+        let mut asked = Asked::default();
+        let mut arguments = arguments.skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_bytes() {
+                b"--protocol" => {
+                    asked.protocol = Some(arguments.next().unwrap_or_default().to_string_lossy().into_owned());
                 }
+                b"--help" => asked.text = Some(USAGE.to_owned()),
+                b"--version" => asked.text = Some(concat!("rauthbind-helper ", env!("CARGO_PKG_VERSION")).to_owned()),
+                argument if argument == names::ONCE.to_bytes() => asked.once = true,
+                argument if argument == names::BROKER_ARGUMENT.to_bytes() => asked.broker = true,
+                _ => {}
             }
-            "--help" => return Ok(Some(USAGE.to_owned())),
-            "--version" => return Ok(Some(concat!("rauthbind-helper ", env!("CARGO_PKG_VERSION")).to_owned())),
-            _ => {}
         }
+        asked
     }
-    Ok(None)
+
+    /// Whether standard error is nobody's who could do something about what is wrong.
+    pub fn is_unheard(&self) -> bool {
+        self.once || self.broker
+    }
+}
+
+/// Becomes the user at the other end, before a byte of theirs is read, and keeps one capability.
+fn become_peer() -> Result<(), Error> {
+    let (uid, gid) = sys::peer(CHANNEL).map_err(Error::NoPeer)?;
+    let groups = sys::peer_groups(CHANNEL).map_err(Error::NoPeer)?;
+    if uid.is_root() {
+        return Err(Error::RootPeer);
+    }
+    let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Identity(name, errno));
+    step("PR_SET_KEEPCAPS", prctl::set_keepcaps(true))?;
+    step("setgroups", setgroups(&groups))?;
+    step("setresgid", setresgid(gid, gid, gid))?;
+    step("setresuid", setresuid(uid, uid, uid))?;
+    step("capset", sys::set_capabilities(false))?;
+    // Nobody is to keep a process by saying nothing.
+    alarm::set(BROKER_PATIENCE);
+    Ok(())
 }
 
 fn check_installation() -> Result<(), Error> {
@@ -133,9 +196,11 @@ fn check_installation() -> Result<(), Error> {
     }
 }
 
-fn check_channel() -> Result<(), Error> {
+fn check_channel(asked: &Asked) -> Result<(), Error> {
     match sys::socket_kind(CHANNEL) {
-        Ok(kind) if (kind.domain, kind.socket_type) == (libc::AF_UNIX, libc::SOCK_SEQPACKET) => Ok(()),
+        Ok(SocketKind { domain: libc::AF_UNIX, socket_type: libc::SOCK_SEQPACKET, .. }) => Ok(()),
+        // What super-servers know. Each request is one sendmsg(2) there too, and what arrives otherwise is none.
+        Ok(SocketKind { domain: libc::AF_UNIX, socket_type: libc::SOCK_STREAM, .. }) if asked.broker => Ok(()),
         Ok(_) | Err(_) => Err(Error::NoChannel),
     }
 }

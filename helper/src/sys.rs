@@ -5,6 +5,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::{Gid, Uid};
 use rauthbind_wire::address::RawAddress;
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
 
@@ -63,6 +64,33 @@ fn socket_option<T: Default>(socket: RawDescriptor, level: c_int, option: c_int)
     // SAFETY: the kernel writes at most `length` bytes to `value`, which is that long and valid whatever they are.
     Errno::result(unsafe { libc::getsockopt(socket, level, option, pointer, &raw mut length) })?;
     Ok(value)
+}
+
+/// User and group id of whoever connected this AF_UNIX socket, as they were then (SO_PEERCRED in unix(7)).
+pub fn peer(socket: RawDescriptor) -> nix::Result<(Uid, Gid)> {
+    // `struct ucred`: process, user, group.
+    let [_, uid, gid]: [libc::uid_t; 3] = socket_option(socket, libc::SOL_SOCKET, libc::SO_PEERCRED)?;
+    Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
+}
+
+/// The supplementary groups of whoever connected this AF_UNIX socket, as they were then (SO_PEERGROUPS, Linux 4.13).
+pub fn peer_groups(socket: RawDescriptor) -> nix::Result<Vec<Gid>> {
+    let mut groups: Vec<libc::gid_t> = Vec::new();
+    loop {
+        let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).map_err(|_| Errno::EINVAL)?;
+        let pointer = groups.as_mut_ptr().cast();
+        // SAFETY: the kernel writes at most `length` bytes to `groups`, which has so many; where that is too few, it
+        // gives the length that it needs.
+        let result = unsafe {
+            Errno::result(libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERGROUPS, pointer, &raw mut length))
+        };
+        groups.resize(length as usize / size_of::<libc::gid_t>(), 0);
+        match result {
+            Ok(_) => return Ok(groups.into_iter().map(Gid::from_raw).collect()),
+            Err(Errno::ERANGE) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// What a socket is.

@@ -24,8 +24,8 @@ pub(crate) fn channel() -> Option<Result<Channel, NoChannel>> {
 pub(crate) fn heed() {
     if let Some(Err(NoChannel::OtherProtocol(theirs))) = channel() {
         complain(format_args!(
-            "rauthbind: {} speaks protocol {PROTOCOL}, the rauthbind that started this program spoke {theirs}; privileged \
-             ports stay refused until the program is started anew under the rauthbind that is installed now",
+            "rauthbind: {} speaks protocol {PROTOCOL}, the rauthbind that started this program spoke {theirs}; each \
+             bind of a privileged port runs a helper of its own until the program is started anew",
             names::SHIM
         ));
     }

@@ -24,7 +24,7 @@ use once_cell::race::OnceNonZeroUsize;
 use rauthbind_wire::address::{LONGEST, RawAddress};
 use rauthbind_wire::ask::ask;
 use rauthbind_wire::channel::Channel;
-use rauthbind_wire::message::{Reply, Request};
+use rauthbind_wire::message::Request;
 use rauthbind_wire::sys::{errno, set_errno};
 
 /// What libc's bind gives when it fails.
@@ -71,12 +71,10 @@ mod hook {
 
 /// What bind(2) gives in place of the kernel's EACCES: success, or an errno.
 fn answer(socket: c_int, address: RawAddress) -> Result<(), c_int> {
-    let channel = channel().filter(|_| address.may_be_privileged()).ok_or(libc::EACCES)?;
-    match ask(&channel, socket, &Request { address }) {
-        Some(Reply::Bound) => Ok(()),
-        Some(Reply::Failed(errno)) => Err(errno),
-        Some(Reply::NotMyUser) | None => Err(libc::EACCES),
+    if !address.may_be_privileged() {
+        return Err(libc::EACCES);
     }
+    ask(channel().as_ref(), socket, &Request { address })
 }
 
 /// The channel that the launcher left open; read from the environment once, since apps change it.

@@ -35,7 +35,10 @@ fn look_with_arguments() -> Vec<OsString> {
 fn nothing_else_changes(world: &World, before: &[OsString]) -> (Seen, Seen) {
     let without = look(world, "carol", [before.to_vec(), look_with_arguments()].concat());
     let with = look(world, "carol", [before.to_vec(), words("rauthbind"), look_with_arguments()].concat());
-    assert_eq!((without.one("bind"), with.one("bind")), ("13", "0"), "EACCES without, success with");
+    // With a shim that was there before, the bind needs no launcher.
+    let is_shim = |list: &&str| list.replace("\\040", ":").split(':').any(|item| item == SHIM);
+    let covered = without.variable("LD_PRELOAD").iter().any(is_shim);
+    assert_eq!((without.one("bind"), with.one("bind")), (if covered { "0" } else { "13" }, "0"));
     assert_eq!((without.one("pid"), with.one("pid")), (&*without.started.to_string(), &*with.started.to_string()));
     let (descriptor, inode) = with.channel();
     assert_eq!(with.sockets(), [without.sockets(), vec![(descriptor, inode)]].concat());
@@ -226,13 +229,14 @@ world_test! {
 
 world_test! {
     /// The helper is the child of process 1, in a session of its own without a terminal; the command sees no child and
-    /// gets no SIGCHLD, neither while the helper runs nor when it ends, as soon as the channel is let go.
+    /// gets no SIGCHLD, neither while the helper runs nor when it ends, as soon as the channel is let go; nor when after
+    /// that a bind runs one of its own.
     fn the_helper_is_not_the_commands(world) {
         furnish(world, &["alone", "arrange"]);
         for before in ["", "/run/bin/arrange ignore 1 terminal --"] {
             let done = world.command("carol", words(&format!("{before} rauthbind /run/bin/alone"))).run().successful();
             let expected = "bind 0\nhelper: parent 1, group own, session own, terminal 0\nwait 10, SIGCHLD 0\nended 1\n\
-                            wait 10, SIGCHLD 0\nbind 13\n";
+                            wait 10, SIGCHLD 0\nbind 0\nwait 10, SIGCHLD 0\n";
             assert_eq!((&*done.stdout, &*done.stderr), (expected, ""));
         }
     }

@@ -18,7 +18,7 @@ use rauthbind_tests::sys::socket;
 use rauthbind_tests::world::User;
 use rauthbind_tests::{Finished, Running, Signal, Stranger, World, processes_named, wait_until, world_test};
 use rauthbind_wire::address::RawAddress;
-use rauthbind_wire::ask::ask;
+use rauthbind_wire::ask::{Failure, ask_over};
 use rauthbind_wire::channel::Channel;
 use rauthbind_wire::message::{Reply, Request};
 use rauthbind_wire::names::HELPER;
@@ -102,7 +102,7 @@ impl Direct {
     }
 
     /// What it answers to a request for port 80, if it came to wait for requests.
-    fn answer(&self, world: &World) -> Option<Reply> {
+    fn answer(&self, world: &World) -> Result<Reply, Failure> {
         let call = format!("/proc/{}/syscall", self.running.pid);
         let waiting = format!("{} ", libc::SYS_recvmsg);
         wait_until("the helper to be idle or gone", || {
@@ -112,16 +112,16 @@ impl Direct {
         let address = [&[2, 0, 0, 80, 127, 0, 0, 1][..], &[0; 8]].concat();
         let request = Request { address: RawAddress::new(&address).unwrap() };
         let channel = Channel::behind(&self.channel).unwrap();
-        let reply = world.as_user("alice", || ask(&channel, socket.as_raw_fd(), &request));
+        let reply = world.as_user("alice", || ask_over(&channel, socket.as_raw_fd(), &request));
         let port = TcpStream::from(socket).local_addr().unwrap().port();
-        assert_eq!(port == 80, reply == Some(Reply::Bound));
+        assert_eq!(port == 80, reply == Ok(Reply::Bound));
         reply
     }
 
     /// Sees that it serves alice, and is confined.
     #[track_caller]
     fn assert_serves(&self, world: &World) {
-        assert_eq!(self.answer(world), Some(Reply::Bound));
+        assert_eq!(self.answer(world), Ok(Reply::Bound));
         assert_confined(&Stranger::of(self.running.pid), &world.user("alice"));
     }
 
@@ -332,10 +332,10 @@ world_test! {
             let answer = direct.answer(world);
             let done = direct.end();
             match answer {
-                Some(Reply::Bound) => assert_eq!(done.successful().stderr, "", "{wrapper:?}"),
+                Ok(Reply::Bound) => assert_eq!(done.successful().stderr, "", "{wrapper:?}"),
                 _ if wanted => panic!("{wrapper:?}: {answer:?}, {done:?}"),
-                Some(reply) => assert_eq!(reply, Reply::Failed(libc::EACCES), "{wrapper:?}"),
-                None => assert!(!done.status.success() && done.stderr.lines().count() <= 1, "{wrapper:?}: {done:?}"),
+                Ok(reply) => assert_eq!(reply, Reply::Failed(libc::EACCES), "{wrapper:?}"),
+                Err(_) => assert!(!done.status.success() && done.stderr.lines().count() <= 1, "{wrapper:?}: {done:?}"),
             }
         }
     }

@@ -1,48 +1,177 @@
-//! The asking side: one request out, one reply in. No lock, no allocation, no signal, no child.
+//! The asking side: one request out, one reply in, by whichever way there is a helper. No lock, no allocation, no signal,
+//! no child that the app could see.
+//!
+//! | module | holds |
+//! |---|---|
+//! | this one | the three ways, in their order |
+//! | `run` | the helper, run for one request and unseen by the app |
+//! | `sys` | system calls that only this side makes |
 
-use crate::channel::{Channel, PATIENCE_SECONDS};
+#[allow(unsafe_code)]
+mod run;
+#[allow(unsafe_code)]
+mod sys;
+
+use core::ffi::c_int;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::channel::{self, Channel, PATIENCE_SECONDS};
 use crate::fdpass;
+use crate::log::{self, Weight};
 use crate::message::{REPLY_SIZE, Reply, Request};
-use crate::sys::{self, Patience, RawDescriptor};
+use crate::names::{BROKER, HELPER};
+use crate::sys::{Descriptor, RawDescriptor, SocketType, connect, set_pass_credentials};
 
-/// How long a request that too many descriptors of this user under way keep back waits before it is offered again, in
-/// milliseconds: doubled from the one to the other, so that many who wait leave the processor to the helper.
-const NAPS: (u16, u16) = (1, 100);
+use self::sys::Patience;
 
-/// Asks the helper behind the channel to bind `socket`.
+/// Has a helper bind `socket`: over the channel; where that is gone or serves another user, by a helper that is run for
+/// this one request; where that cannot be, by the broker.
 ///
-/// `None` where no answer is to be had: the channel is gone, the helper is, or no descriptor is free for the reply.
-/// The kernel's own refusal stands then. errno may be anything afterwards.
-pub fn ask(channel: &Channel, socket: RawDescriptor, request: &Request) -> Option<Reply> {
-    if !channel.is_there() {
-        return None;
-    }
-    // Fresh for each request: many processes and threads share the channel, and no answer may reach the wrong one.
-    let (ours, theirs) = sys::pipe().ok()?;
-    let mut patience = Patience::of_seconds(PATIENCE_SECONDS);
-    offer(channel, request, [theirs.raw(), socket], &mut patience)?;
-    // Closed here so that the helper's copy is the last: if it dies, we see the end of the reply channel.
-    drop(theirs);
-    patience.until_readable(ours.raw()).ok()?;
-    let mut reply = [0; REPLY_SIZE];
-    let length = sys::read(&ours, &mut reply).ok()?;
-    Reply::from_bytes(reply.get(..length)?)
-}
-
-fn offer(channel: &Channel, request: &Request, descriptors: [RawDescriptor; 2], patience: &mut Patience) -> Option<()> {
-    let bytes = request.to_bytes();
-    let (mut nap, longest) = NAPS;
-    loop {
-        match fdpass::send(channel.descriptor, &bytes, descriptors) {
-            Ok(()) => return Some(()),
-            // The channel is full: the helper is behind, or was stopped.
-            Err(libc::EAGAIN) => patience.until_writable(channel.descriptor).ok()?,
-            // unix(7): more descriptors in flight than the user's RLIMIT_NOFILE. They are taken in as we speak.
-            Err(libc::ETOOMANYREFS) => {
-                patience.nap(nap).ok()?;
-                nap = nap.saturating_mul(2).min(longest);
-            }
-            Err(_) => return None,
+/// # Errors
+/// The errno that bind(2) is to fail with. It is EACCES, the kernel's own, where no helper could be asked: no descriptor
+/// is free, none is there, or none answers. The system's log says so then, once for each process.
+pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) -> Result<(), c_int> {
+    // In case a helper dies behind its bind.
+    let was_unbound = sys::local_port(socket) == Some(0);
+    let is_bound = || was_unbound && sys::local_port(socket).is_some_and(|port| port != 0);
+    let mut exchange = Exchange::of(socket, request);
+    let mut failures = [Failure::Untried; 3];
+    let ways = [Exchange::over_channel, Exchange::with_helper_run_once, Exchange::with_broker];
+    for (way, failure) in ways.into_iter().zip(&mut failures) {
+        *failure = match way(&mut exchange, channel) {
+            Ok(Reply::Bound) => return Ok(()),
+            Ok(Reply::Failed(errno)) => return Err(errno),
+            Ok(Reply::NotMyUser) => Failure::NotMyUser,
+            Err(_) if is_bound() => return Ok(()),
+            Err(failure) => failure,
+        };
+        if matches!(failure, Failure::Errno(libc::ETIMEDOUT)) {
+            break;
         }
     }
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        let [channel, helper, broker] = failures;
+        let text = format_args!("no helper for a bind: channel: {channel}; {HELPER}: {helper}; {BROKER}: {broker}");
+        log::line(Weight::Notice, "rauthbind", text);
+    }
+    Err(libc::EACCES)
+}
+
+/// Asks over this channel, and by no other way.
+///
+/// # Errors
+/// [`Failure`] where no reply came.
+pub fn ask_over(channel: &Channel, socket: RawDescriptor, request: &Request) -> Result<Reply, Failure> {
+    Exchange::of(socket, request).over_channel(Some(channel))
+}
+
+/// Why a way of asking brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A way before this one brought something, or took all the time there was.
+    Untried,
+    /// The channel was closed, or never there.
+    NoChannel,
+    /// The helper serves another user.
+    NotMyUser,
+    /// The helper would have no capability.
+    NoNewPrivileges,
+    /// The helper ended, or said what is no reply.
+    NoReply,
+    /// A system call failed; ETIMEDOUT where patience ended.
+    Errno(c_int),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Untried => write!(out, "not tried"),
+            Failure::NoChannel => write!(out, "closed, or never there"),
+            Failure::NotMyUser => write!(out, "serves another user"),
+            Failure::NoNewPrivileges => write!(out, "no_new_privs is set"),
+            Failure::NoReply => write!(out, "ended without a reply"),
+            Failure::Errno(errno) => write!(out, "errno {errno}"),
+        }
+    }
+}
+
+impl From<c_int> for Failure {
+    fn from(errno: c_int) -> Failure {
+        Failure::Errno(errno)
+    }
+}
+
+struct Exchange<'a> {
+    socket: RawDescriptor,
+    request: &'a Request,
+    patience: Patience,
+}
+
+impl Exchange<'_> {
+    fn of(socket: RawDescriptor, request: &Request) -> Exchange<'_> {
+        Exchange { socket, request, patience: Patience::of_seconds(PATIENCE_SECONDS) }
+    }
+
+    fn over_channel(&mut self, channel: Option<&Channel>) -> Result<Reply, Failure> {
+        let channel = channel.filter(|channel| channel.is_there()).ok_or(Failure::NoChannel)?;
+        let reply_channel = self.send(channel.descriptor)?;
+        self.wait_for_reply(&reply_channel)
+    }
+
+    fn with_helper_run_once(&mut self, _: Option<&Channel>) -> Result<Reply, Failure> {
+        if sys::has_no_new_privileges() {
+            return Err(Failure::NoNewPrivileges);
+        }
+        let (ours, helpers) = channel::create()?;
+        let reply_channel = self.send(ours.raw())?;
+        // So that the helper finds one request, and then the end.
+        drop(ours);
+        run::run_helper(&helpers)?;
+        read_reply(&reply_channel)
+    }
+
+    fn with_broker(&mut self, _: Option<&Channel>) -> Result<Reply, Failure> {
+        let patience = &mut self.patience;
+        let mut reach = |socket_type| patience.again_after_naps(libc::EAGAIN, || connect(BROKER, socket_type));
+        let broker = match reach(SocketType::Seqpacket) {
+            Err(libc::EPROTOTYPE) => reach(SocketType::Stream),
+            connected => connected,
+        }?;
+        // The broker may be about to ask for them itself; what is sent before comes without.
+        set_pass_credentials(&broker)?;
+        let reply_channel = self.send(broker.raw())?;
+        self.wait_for_reply(&reply_channel)
+    }
+
+    /// Sends the request; gives the end of a pipe from which the reply can be read. Fresh for each request: many processes
+    /// and threads share the channel, and no answer may reach the wrong one.
+    fn send(&mut self, to: RawDescriptor) -> Result<Descriptor, c_int> {
+        // The end to write to is closed on return, so that the helper's copy is the last: if it dies, we see the end.
+        let (ours, theirs) = sys::pipe()?;
+        let bytes = self.request.to_bytes();
+        loop {
+            // unix(7): more descriptors in flight than the user's RLIMIT_NOFILE. They are taken in as we speak.
+            let sent = self
+                .patience
+                .again_after_naps(libc::ETOOMANYREFS, || fdpass::send(to, &bytes, [theirs.raw(), self.socket]));
+            match sent {
+                // The channel is full: the helper is behind, or was stopped.
+                Err(libc::EAGAIN) => self.patience.until_writable(to)?,
+                sent => return sent.map(|()| ours),
+            }
+        }
+    }
+
+    fn wait_for_reply(&mut self, reply_channel: &Descriptor) -> Result<Reply, Failure> {
+        self.patience.until_readable(reply_channel.raw())?;
+        read_reply(reply_channel)
+    }
+}
+
+fn read_reply(reply_channel: &Descriptor) -> Result<Reply, Failure> {
+    let mut reply = [0; REPLY_SIZE];
+    let length = sys::read(reply_channel, &mut reply).unwrap_or_default();
+    reply.get(..length).and_then(Reply::from_bytes).ok_or(Failure::NoReply)
 }

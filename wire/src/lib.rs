@@ -7,8 +7,9 @@
 //! | [`address`] | a socket address as an app passed it, and what the kernel makes of it |
 //! | [`message`] | the two frames, request and reply, as bytes |
 //! | [`fdpass`] | one message with descriptors and the sender's credentials, there and back |
-//! | [`ask`] | the asking side: one request out, one reply in |
-//! | [`sys`] | the system calls of the asking side |
+//! | [`ask`] | the asking side: one request out, one reply in, by whichever way there is a helper |
+//! | [`log`] | lines for the system's log |
+//! | [`sys`] | the system calls of both sides |
 //!
 //! The asking side runs inside other people's programs, in signal handlers and in vfork children too. So this crate
 //! is `no_std` without `alloc`: it cannot allocate, lock, or panic its way through an unwinder; and it enters the
@@ -22,6 +23,7 @@ pub mod ask;
 pub mod channel;
 #[allow(unsafe_code)]
 pub mod fdpass;
+pub mod log;
 pub mod message;
 pub mod names;
 #[allow(unsafe_code)]

@@ -3,8 +3,31 @@
 //! The prefix is fixed when the tree is built (`RAUTHBIND_PREFIX`, by default `/usr/local`): nothing that a user can
 //! set at run time decides which helper or which rules are used.
 
+use core::ffi::CStr;
+
+macro_rules! helper {
+    () => {
+        concat!(env!("RAUTHBIND_PREFIX"), "/libexec/rauthbind/rauthbind-helper")
+    };
+}
+
 /// The helper: root-owned, not setuid, `cap_net_bind_service=p`.
-pub const HELPER: &str = concat!(env!("RAUTHBIND_PREFIX"), "/libexec/rauthbind/rauthbind-helper");
+pub const HELPER: &str = helper!();
+
+/// [`HELPER`] as execve(2) wants it.
+pub const HELPER_FILE: &CStr = match CStr::from_bytes_with_nul(concat!(helper!(), "\0").as_bytes()) {
+    Ok(path) => path,
+    Err(_) => c"",
+};
+
+/// The argument of a helper that is run for one request: standard error is the app's, so what is wrong goes to the log.
+pub const ONCE: &CStr = c"--once";
+
+/// The argument of a helper that a service manager runs, as root, for each connection to [`BROKER`].
+pub const BROKER_ARGUMENT: &CStr = c"--broker";
+
+/// The broker's socket. Only root can make it.
+pub const BROKER: &str = "/run/rauthbind/broker";
 
 /// The shim that the launcher appends to [`LD_PRELOAD`].
 pub const SHIM: &str = concat!(env!("RAUTHBIND_PREFIX"), "/lib/rauthbind/librauthbind.so");

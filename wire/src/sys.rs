@@ -1,6 +1,6 @@
-//! The system calls of the asking side, each in a small function. What they return as an error is an errno.
+//! The system calls of both sides, each in a small function. What they return as an error is an errno.
 
-use core::ffi::{c_int, c_long};
+use core::ffi::{c_char, c_int, c_long};
 use core::mem::size_of;
 use core::ptr;
 
@@ -59,15 +59,6 @@ pub fn seqpacket_pair() -> Result<(Descriptor, Descriptor), c_int> {
     Ok((Descriptor(one), Descriptor(other)))
 }
 
-/// Makes a pipe, neither end of which ever waits: the end to read from, and the end to write to, both close-on-exec.
-pub fn pipe() -> Result<(Descriptor, Descriptor), c_int> {
-    let mut pair = [-1; 2];
-    // SAFETY: the kernel writes two ints to `pair`, which has room for them.
-    check(unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) })?;
-    let [reader, writer] = pair;
-    Ok((Descriptor(reader), Descriptor(writer)))
-}
-
 /// Sets a socket option of level SOL_SOCKET whose value is a C struct or an int.
 fn set_socket_option<T>(socket: &Descriptor, option: c_int, value: &T) -> Result<(), c_int> {
     let length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| libc::EINVAL)?;
@@ -78,6 +69,52 @@ fn set_socket_option<T>(socket: &Descriptor, option: c_int, value: &T) -> Result
 /// Lets this AF_UNIX socket receive the kernel's word on who sent each message (SO_PASSCRED in unix(7)).
 pub fn set_pass_credentials(socket: &Descriptor) -> Result<(), c_int> {
     set_socket_option(socket, libc::SO_PASSCRED, &1_i32)
+}
+
+/// What can be connected to by a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketType {
+    /// SOCK_DGRAM
+    Datagram = libc::SOCK_DGRAM as isize,
+    /// SOCK_SEQPACKET
+    Seqpacket = libc::SOCK_SEQPACKET as isize,
+    /// SOCK_STREAM
+    Stream = libc::SOCK_STREAM as isize,
+}
+
+/// Makes an AF_UNIX socket, close-on-exec, connected to the one at this path. Never waits, neither here (EAGAIN) nor
+/// later.
+pub fn connect(path: &str, socket_type: SocketType) -> Result<Descriptor, c_int> {
+    let kind = socket_type as c_int | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: takes numbers.
+    let socket = again_when_interrupted(|| unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind, 0) })?;
+    let socket = Descriptor(RawDescriptor::try_from(socket).map_err(|_| libc::EBADF)?);
+    let mut address = libc::sockaddr_un { sun_family: 0, sun_path: [0; 108] };
+    address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).map_err(|_| libc::EINVAL)?;
+    let room = address.sun_path.len().saturating_sub(1);
+    address.sun_path.iter_mut().zip(path.bytes().take(room)).for_each(|(to, from)| *to = c_char::from_ne_bytes([from]));
+    // SAFETY: the kernel reads one sockaddr_un. By syscall(2) because libc's connect is a cancellation point.
+    again_when_interrupted(|| unsafe {
+        libc::syscall(libc::SYS_connect, socket.raw(), &raw const address, size_of::<libc::sockaddr_un>())
+    })?;
+    Ok(socket)
+}
+
+/// Sends bytes over a connected socket. Never waits, never raises SIGPIPE.
+pub fn send(socket: &Descriptor, bytes: &[u8]) -> Result<usize, c_int> {
+    const NOWHERE: *const libc::sockaddr = ptr::null();
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    // SAFETY: the kernel reads `bytes.len()` bytes from `bytes`. By syscall(2) because libc's send is a cancellation
+    // point.
+    again_when_interrupted(|| unsafe {
+        libc::syscall(libc::SYS_sendto, socket.raw(), bytes.as_ptr(), bytes.len(), flags, NOWHERE, 0)
+    })
+}
+
+/// The calling process's id.
+pub fn process_id() -> libc::pid_t {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::getpid() }
 }
 
 /// The inode of a socket; `None` where the descriptor is closed or is no socket.
@@ -92,65 +129,6 @@ pub fn socket_inode(descriptor: RawDescriptor) -> Option<u64> {
     socket.then_some(status.st_ino.into())
 }
 
-/// How long a whole exchange may still wait. Signals do not prolong it.
-pub struct Patience(libc::timespec);
-
-impl Patience {
-    /// So many seconds from the first wait on.
-    pub fn of_seconds(seconds: u8) -> Patience {
-        Patience(libc::timespec { tv_sec: seconds.into(), tv_nsec: 0 })
-    }
-
-    /// Waits until there is something to read, or nobody left who could write; ETIMEDOUT where patience ends.
-    pub fn until_readable(&mut self, descriptor: RawDescriptor) -> Result<(), c_int> {
-        self.wait(descriptor, libc::POLLIN)
-    }
-
-    /// Waits until there is room to write, or nobody left who could read; ETIMEDOUT where patience ends.
-    pub fn until_writable(&mut self, descriptor: RawDescriptor) -> Result<(), c_int> {
-        self.wait(descriptor, libc::POLLOUT)
-    }
-
-    /// Lets some milliseconds pass, less than a second; ETIMEDOUT where there is no patience for so many.
-    pub fn nap(&mut self, milliseconds: u16) -> Result<(), c_int> {
-        const SECOND: c_long = 1_000_000_000;
-        let length = c_long::from(milliseconds).saturating_mul(SECOND / 1000);
-        let mut nap = libc::timespec { tv_sec: 0, tv_nsec: length };
-        self.0.tv_nsec = self.0.tv_nsec.saturating_sub(length);
-        if self.0.tv_nsec < 0 {
-            self.0.tv_nsec = self.0.tv_nsec.saturating_add(SECOND);
-            self.0.tv_sec = self.0.tv_sec.saturating_sub(1);
-        }
-        if self.0.tv_sec < 0 {
-            self.0 = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            return Err(libc::ETIMEDOUT);
-        }
-        // SAFETY: the kernel reads one timespec, in which it leaves what a signal cut off (nanosleep(2)).
-        again_when_interrupted(|| unsafe { libc::syscall(libc::SYS_nanosleep, &raw const nap, &raw mut nap) }).map(drop)
-    }
-
-    fn wait(&mut self, descriptor: RawDescriptor, events: i16) -> Result<(), c_int> {
-        let mut poll = libc::pollfd { fd: descriptor, events, revents: 0 };
-        let ready = again_when_interrupted(|| {
-            // SAFETY: the kernel reads and writes one pollfd and one timespec, in which it leaves what is left of the
-            // time (ppoll(2)); no signal mask. By syscall(2) because libc's poll is a cancellation point.
-            unsafe {
-                libc::syscall(libc::SYS_ppoll, &raw mut poll, 1, &raw mut self.0, ptr::null::<libc::sigset_t>(), 0)
-            }
-        })?;
-        if ready == 1 { Ok(()) } else { Err(libc::ETIMEDOUT) }
-    }
-}
-
-/// Reads at most `buffer` bytes; 0 at the end.
-pub fn read(descriptor: &Descriptor, buffer: &mut [u8]) -> Result<usize, c_int> {
-    again_when_interrupted(|| {
-        // SAFETY: the kernel writes at most `buffer.len()` bytes to `buffer`. By syscall(2) because libc's read is a
-        // cancellation point.
-        unsafe { libc::syscall(libc::SYS_read, descriptor.raw(), buffer.as_mut_ptr(), buffer.len()) }
-    })
-}
-
 /// Repeats a call that a signal interrupted. What is not an error is a count of bytes.
 pub(crate) fn again_when_interrupted(mut call: impl FnMut() -> c_long) -> Result<usize, c_int> {
     loop {
@@ -162,6 +140,6 @@ pub(crate) fn again_when_interrupted(mut call: impl FnMut() -> c_long) -> Result
     }
 }
 
-fn check(result: c_int) -> Result<(), c_int> {
+pub(crate) fn check(result: c_int) -> Result<(), c_int> {
     if result == 0 { Ok(()) } else { Err(errno()) }
 }

@@ -1,5 +1,5 @@
 /* alone: looks for its helper and for what it could notice of it: a child, a signal. Then lets go of the channel, waits
- * for the helper's end, and looks again. */
+ * for the helper's end, looks again, binds again, and looks again. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -62,5 +62,6 @@ int main(void)
     printf("ended %d\n", poll(&end, 1, -1));
     notice();
     printf("bind %d\n", try_bind(80));
+    notice();
     return 0;
 }
