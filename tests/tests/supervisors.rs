@@ -4,7 +4,8 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use std::fs;
-use std::net::UdpSocket;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::thread;
 use std::time::Duration;
@@ -44,6 +45,18 @@ fn no_helper_is_left() {
 fn nothing_is_left(protocol: &str, port: u16) {
     wait_until("the port to be free", || holders(protocol, port).is_empty());
     no_helper_is_left();
+}
+
+/// What is answered to this by datagram.
+#[track_caller]
+fn ask_by_datagram(port: u16, question: &str) -> String {
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    client.send(question.as_bytes()).unwrap();
+    let mut answer = [0; 100];
+    let length = client.recv(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
 /// Sees that alice's command is told that it may not have its port.
@@ -109,20 +122,88 @@ world_test! {
         is_refused(world, server, "udp", 53);
         world.grant("byport/53,udp", "alice");
         let running = world.command("alice", words(server)).start();
-        let clients = ["one", "two", "three"].map(|question| (UdpSocket::bind("127.0.0.1:0").unwrap(), question));
-        for (client, question) in &clients {
+        for question in ["one", "two", "three"] {
             alices_holders("udp", 53);
-            client.connect("127.0.0.1:53").unwrap();
-            client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-            client.send(format!("{question}\n").as_bytes()).unwrap();
-            let mut answer = [0; 100];
-            let length = client.recv(&mut answer).unwrap();
-            assert_eq!(String::from_utf8_lossy(&answer[..length]), format!("{question} answers 4001\n"));
+            assert_eq!(ask_by_datagram(53, &format!("{question}\n")), format!("{question} answers 4001\n"));
         }
         wait_until("a socket for the next", || alices_holders("udp", 53) == [running.pid]);
         running.kill(Signal::SIGTERM);
         assert!(!running.exited().success());
         nothing_is_left("udp", 53);
+    }
+}
+
+/// Services by a program for each client, by one that takes over the socket, and one that inetd knows by itself.
+const INETD: &str = "\
+http stream tcp nowait alice /run/bin/answer answer
+domain dgram udp wait alice /run/bin/answer-datagram answer-datagram
+echo stream tcp nowait alice internal
+";
+
+const ANSWER_DATAGRAM: &str = "\
+#!/usr/bin/perl
+my $from = recv STDIN, my $question, 100, 0;
+send STDOUT, \"$question answers $<\", 0, $from;
+";
+
+world_test! {
+    /// inetd serves what alice was granted, by programs and by itself, and nothing else; what is granted later, as soon
+    /// as it reads its configuration again.
+    fn inetd_answers_on_what_is_granted(world) {
+        let _ = world.script("answer", ANSWER);
+        let _ = world.script("answer-datagram", ANSWER_DATAGRAM);
+        fs::write("/run/home/alice/inetd.conf", INETD).unwrap();
+        world.grant("byport/80,tcp", "alice");
+        world.grant("byport/7,tcp", "alice");
+        let log = world.log();
+        let inetd = world.command("alice", ["rauthbind", "inetd", "-i", "inetd.conf"]).start();
+        let _ = log.line("domain/udp: bind: Permission denied");
+        assert_eq!(holders("udp", 53), []);
+        assert_ne!(answering_process(80), inetd.pid);
+        let mut client = TcpStream::connect("127.0.0.1:7").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        client.write_all(b"over TCP").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(io::read_to_string(client).unwrap(), "over TCP");
+        world.grant("byport/53,udp", "alice");
+        inetd.kill(Signal::SIGHUP);
+        alices_holders("udp", 53);
+        assert_eq!(ask_by_datagram(53, "over UDP"), "over UDP answers 4001");
+        for (protocol, port) in [("tcp", 7), ("tcp", 80), ("udp", 53)] {
+            wait_until("inetd alone", || alices_holders(protocol, port) == [inetd.pid]);
+        }
+        inetd.kill(Signal::SIGTERM);
+        assert!(inetd.exited().success());
+        nothing_is_left("tcp", 80);
+    }
+}
+
+world_test! {
+    /// start-stop-daemon starts a server of alice's in the background, knows it while it runs, and ends it.
+    fn start_stop_daemon_starts_and_stops(world) {
+        let _ = world.script("serve", SERVE);
+        let daemon = |action: &str| {
+            let always = "start-stop-daemon --pidfile /run/tmp/web.pid --exec /usr/bin/perl";
+            world.command("root", words(&format!("{always} {action}"))).run()
+        };
+        let start = "--start --background --make-pidfile --output /run/tmp/web.log --chuid alice \
+            --startas /usr/local/bin/rauthbind -- /run/bin/serve 80";
+        let does_not_run = Some(1);
+        let _ = daemon(start).successful();
+        wait_until("the refusal", || fs::read_to_string("/run/tmp/web.log").unwrap().contains("Permission denied"));
+        wait_until("its end", || daemon("--status").status.code() == does_not_run);
+        assert_eq!(holders("tcp", 80), []);
+        world.grant("byport/80", "alice");
+        let _ = daemon(start).successful();
+        let server = Stranger::of(answering_process(80));
+        assert_eq!(alices_holders("tcp", 80), [server.pid]);
+        assert_eq!(fs::read_to_string("/run/tmp/web.pid").unwrap().trim_end(), server.pid.to_string());
+        let _ = daemon("--status").successful();
+        let again = daemon(start);
+        assert!(!again.status.success() && again.stdout.contains("/usr/bin/perl already running"), "{}", again.stdout);
+        let _ = daemon("--stop --retry TERM/60 --remove-pidfile").successful();
+        assert!(server.has_ended());
+        nothing_is_left("tcp", 80);
     }
 }
 
