@@ -178,6 +178,55 @@ world_test! {
     }
 }
 
+/// What alice gives an sshd of her own, but for the port.
+const SSHD: &str = "\
+HostKey /run/home/alice/host_key
+PidFile none
+UsePAM no
+";
+
+/// What alice is told when she logs in by her key and asks for her user id.
+#[track_caller]
+fn log_in(world: &World, port: u16) -> String {
+    let ssh = format!("ssh -F none -p {port} -o BatchMode=yes -o HostKeyAlias=alices 127.0.0.1 id -u");
+    world.command("alice", words(&ssh)).run().successful().stdout
+}
+
+world_test! {
+    /// An sshd of alice's, which closes all descriptors that it inherits, lets her in by her key at port 22; and at
+    /// another after it has read its configuration again, for which it starts itself anew.
+    fn sshd_lets_its_user_in(world) {
+        for line in [
+            "mkdir -m 700 .ssh",
+            "ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519",
+            "ssh-keygen -q -t ed25519 -N '' -f host_key",
+            "cp .ssh/id_ed25519.pub .ssh/authorized_keys",
+            "echo alices $(cat host_key.pub) >.ssh/known_hosts",
+        ] {
+            let _ = world.command("alice", ["sh", "-c", line]).run().successful();
+        }
+        let config = "/run/home/alice/sshd_config";
+        fs::write(config, format!("Port 22\n{SSHD}")).unwrap();
+        let server = format!("rauthbind /usr/sbin/sshd -D -e -f {config}");
+        is_refused(world, &server, "tcp", 22);
+        world.grant("byport/22,tcp", "alice");
+        world.grant("byport/222,tcp", "alice");
+        let sshd = world.command("alice", words(&server)).start();
+        let _ = sshd.stderr_line("listening on 0.0.0.0 port 22.");
+        assert_eq!(log_in(world, 22), "4001\n");
+        wait_until("sshd alone", || alices_holders("tcp", 22) == [sshd.pid]);
+        fs::write(config, format!("Port 222\n{SSHD}")).unwrap();
+        sshd.kill(Signal::SIGHUP);
+        let _ = sshd.stderr_line("listening on 0.0.0.0 port 222.");
+        assert_eq!(log_in(world, 222), "4001\n");
+        wait_until("sshd alone", || alices_holders("tcp", 222) == [sshd.pid]);
+        assert_eq!(holders("tcp", 22), []);
+        sshd.kill(Signal::SIGTERM);
+        assert!(sshd.exited().success());
+        nothing_is_left("tcp", 222);
+    }
+}
+
 world_test! {
     /// start-stop-daemon starts a server of alice's in the background, knows it while it runs, and ends it.
     fn start_stop_daemon_starts_and_stops(world) {
