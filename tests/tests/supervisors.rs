@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::unistd::Pid;
-use rauthbind_tests::proof::{alices_holders, get};
+use rauthbind_tests::proof::{get, is_alices};
 use rauthbind_tests::{
     Finished, Running, Signal, Stranger, World, holders, http_get, processes_named, wait_until, world_test,
 };
@@ -33,6 +33,14 @@ fn answering_process(port: u16) -> Pid {
     let line = answer.lines().find_map(|line| line.strip_prefix("pid ")).unwrap_or_else(|| panic!("no pid: {answer}"));
     let pid = line.strip_suffix(" uid 4001").unwrap_or_else(|| panic!("not alice's: {line}"));
     Pid::from_raw(pid.parse().unwrap())
+}
+
+/// Waits until this process of alice's is the only one that holds the port: one that was forked for an answer may still
+/// be about to end.
+#[track_caller]
+fn is_held_by(protocol: &str, port: u16, server: Pid) {
+    wait_until("the server to hold its port alone", || holders(protocol, port) == [server]);
+    is_alices(server);
 }
 
 #[track_caller]
@@ -69,30 +77,43 @@ fn is_refused(world: &World, line: &str, protocol: &str, port: u16) -> Finished 
     done
 }
 
+const CLOSE_ALL: &str = "\
+#!/usr/bin/python3
+import os, sys
+os.closerange(3, os.sysconf('SC_OPEN_MAX'))
+os.execvp(sys.argv[1], sys.argv[1:])
+";
+
+/// Sees that this server of port 80 tells of the end of each program that it has started, and of no other's.
+#[track_caller]
+fn knows_its_children(world: &World, line: &str) {
+    // One tells on standard error, the other on standard output.
+    let server = world.command("alice", ["sh", "-c", &format!("exec {line} 2>&1")]).start();
+    let mut programs = [(); 3].map(|()| answering_process(80).to_string());
+    is_held_by("tcp", 80, server.pid);
+    programs.iter().for_each(|pid| drop(server.stdout_line(&format!(" end {pid} "))));
+    server.kill(Signal::SIGTERM);
+    let said = server.wait().successful().stdout;
+    let mut ended: Vec<_> = said.lines().filter_map(|line| line.split_once(" end ")?.1.split(' ').next()).collect();
+    ended.sort_unstable();
+    programs.sort_unstable();
+    assert_eq!(ended, programs);
+    nothing_is_left("tcp", 80);
+}
+
 world_test! {
-    /// tcpserver and tcpsvd start a program for each client, and are told of no child but those.
+    /// tcpserver and tcpsvd start a program for each client. They are told of no child but those, not even where they
+    /// get their port after all inherited descriptors were closed.
     fn tcpserver_and_tcpsvd_answer_by_a_program_for_each_client(world) {
         let _ = world.script("answer", ANSWER);
+        let _ = world.script("close-all", CLOSE_ALL);
         for server in ["tcpserver -v -R -H -l localhost", "tcpsvd -v -l localhost"] {
             let server = format!("{server} 127.0.0.1 80 /run/bin/answer");
-            let under_rauthbind = format!("rauthbind {server}");
-            is_refused(world, &under_rauthbind, "tcp", 80);
+            let under_rauthbind = [format!("rauthbind {server}"), format!("rauthbind /run/bin/close-all {server}")];
+            under_rauthbind.iter().for_each(|line| drop(is_refused(world, line, "tcp", 80)));
             world.grant("byport/80", "alice");
             is_refused(world, &server, "tcp", 80);
-            // One of them tells on standard error, the other on standard output.
-            let both = format!("exec {under_rauthbind} 2>&1");
-            let running = world.command("alice", ["sh", "-c", &both]).start();
-            let mut programs = [(); 3].map(|()| answering_process(80).to_string());
-            assert_eq!(alices_holders("tcp", 80), [running.pid]);
-            programs.iter().for_each(|pid| drop(running.stdout_line(&format!(" end {pid} "))));
-            running.kill(Signal::SIGTERM);
-            let said = running.wait().successful().stdout;
-            let ends = said.lines().filter_map(|line| Some(line.split_once(" end ")?.1.split(' ').next()?.to_owned()));
-            let mut ended: Vec<_> = ends.collect();
-            ended.sort_unstable();
-            programs.sort_unstable();
-            assert_eq!(ended, programs);
-            nothing_is_left("tcp", 80);
+            under_rauthbind.iter().for_each(|line| knows_its_children(world, line));
             world.remove_rule("byport/80");
         }
     }
@@ -107,7 +128,7 @@ world_test! {
         world.grant("byport/80,tcp", "alice");
         let running = world.command("alice", words(server)).start();
         assert_ne!(answering_process(80), answering_process(80));
-        wait_until("the forked to be gone", || alices_holders("tcp", 80) == [running.pid]);
+        is_held_by("tcp", 80, running.pid);
         running.kill(Signal::SIGKILL);
         assert!(!running.exited().success());
         nothing_is_left("tcp", 80);
@@ -123,10 +144,10 @@ world_test! {
         world.grant("byport/53,udp", "alice");
         let running = world.command("alice", words(server)).start();
         for question in ["one", "two", "three"] {
-            alices_holders("udp", 53);
+            is_held_by("udp", 53, running.pid);
             assert_eq!(ask_by_datagram(53, &format!("{question}\n")), format!("{question} answers 4001\n"));
         }
-        wait_until("a socket for the next", || alices_holders("udp", 53) == [running.pid]);
+        is_held_by("udp", 53, running.pid);
         running.kill(Signal::SIGTERM);
         assert!(!running.exited().success());
         nothing_is_left("udp", 53);
@@ -167,10 +188,10 @@ world_test! {
         assert_eq!(io::read_to_string(client).unwrap(), "over TCP");
         world.grant("byport/53,udp", "alice");
         inetd.kill(Signal::SIGHUP);
-        alices_holders("udp", 53);
+        is_held_by("udp", 53, inetd.pid);
         assert_eq!(ask_by_datagram(53, "over UDP"), "over UDP answers 4001");
-        for (protocol, port) in [("tcp", 7), ("tcp", 80), ("udp", 53)] {
-            wait_until("inetd alone", || alices_holders(protocol, port) == [inetd.pid]);
+        for port in [7, 80] {
+            is_held_by("tcp", port, inetd.pid);
         }
         inetd.kill(Signal::SIGTERM);
         assert!(inetd.exited().success());
@@ -214,12 +235,12 @@ world_test! {
         let sshd = world.command("alice", words(&server)).start();
         let _ = sshd.stderr_line("listening on 0.0.0.0 port 22.");
         assert_eq!(log_in(world, 22), "4001\n");
-        wait_until("sshd alone", || alices_holders("tcp", 22) == [sshd.pid]);
+        is_held_by("tcp", 22, sshd.pid);
         fs::write(config, format!("Port 222\n{SSHD}")).unwrap();
         sshd.kill(Signal::SIGHUP);
         let _ = sshd.stderr_line("listening on 0.0.0.0 port 222.");
         assert_eq!(log_in(world, 222), "4001\n");
-        wait_until("sshd alone", || alices_holders("tcp", 222) == [sshd.pid]);
+        is_held_by("tcp", 222, sshd.pid);
         assert_eq!(holders("tcp", 22), []);
         sshd.kill(Signal::SIGTERM);
         assert!(sshd.exited().success());
@@ -245,7 +266,7 @@ world_test! {
         world.grant("byport/80", "alice");
         let _ = daemon(start).successful();
         let server = Stranger::of(answering_process(80));
-        assert_eq!(alices_holders("tcp", 80), [server.pid]);
+        is_held_by("tcp", 80, server.pid);
         assert_eq!(fs::read_to_string("/run/tmp/web.pid").unwrap().trim_end(), server.pid.to_string());
         let _ = daemon("--status").successful();
         let again = daemon(start);
@@ -361,7 +382,7 @@ impl<'w> Service<'w> {
     #[track_caller]
     fn serves(&self) -> Stranger {
         let server = Stranger::of(answering_process(self.port));
-        assert_eq!(alices_holders("tcp", self.port), [server.pid]);
+        is_held_by("tcp", self.port, server.pid);
         let _ = self.running.stdout_line(&format!("started as {}.", server.pid));
         assert!(server.file("status").contains(&format!("\nPPid:\t{}\n", self.running.pid)));
         let known = format!("(pid {})", server.pid);
