@@ -22,6 +22,14 @@ const SERVE: &str = include_str!("supervisors/serve.pl");
 /// The same for one connection, on standard input and output.
 const ANSWER: &str = include_str!("supervisors/answer.sh");
 
+/// Becomes another program when it has closed what it inherited, as many a server does at its start.
+const CLOSE_ALL: &str = "\
+#!/usr/bin/python3
+import os, sys
+os.closerange(3, os.sysconf('SC_OPEN_MAX'))
+os.execvp(sys.argv[1], sys.argv[1:])
+";
+
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
@@ -76,13 +84,6 @@ fn is_refused(world: &World, line: &str, protocol: &str, port: u16) -> Finished 
     assert_eq!(holders(protocol, port), []);
     done
 }
-
-const CLOSE_ALL: &str = "\
-#!/usr/bin/python3
-import os, sys
-os.closerange(3, os.sysconf('SC_OPEN_MAX'))
-os.execvp(sys.argv[1], sys.argv[1:])
-";
 
 /// Sees that this server of port 80 tells of the end of each program that it has started, and of no other's.
 #[track_caller]
@@ -260,7 +261,8 @@ world_test! {
             --startas /usr/local/bin/rauthbind -- /run/bin/serve 80";
         let does_not_run = Some(1);
         let _ = daemon(start).successful();
-        wait_until("the refusal", || fs::read_to_string("/run/tmp/web.log").unwrap().contains("Permission denied"));
+        let log = || fs::read_to_string("/run/tmp/web.log").unwrap_or_default();
+        wait_until("the refusal", || log().contains("bind: Permission denied"));
         wait_until("its end", || daemon("--status").status.code() == does_not_run);
         assert_eq!(holders("tcp", 80), []);
         world.grant("byport/80", "alice");
@@ -399,9 +401,14 @@ fn all<'w>(services: &[Service<'w>], step: fn(&Service<'w>)) {
 /// What is promised of every service manager.
 fn keeps_services_running(world: &World, manager: &Manager) {
     let _ = world.script("serve", SERVE);
-    let as_alice = format!("{} rauthbind", manager.as_alice);
-    let runs = [("root", "rauthbind -u alice", 80), ("root", &as_alice, 25), ("alice", "rauthbind", 443)];
-    let services = runs.map(|(user, run, port)| Service::start(world, manager, user, run, port));
+    let _ = world.script("close-all", CLOSE_ALL);
+    let services = [
+        ("root", "rauthbind -u alice", 80),
+        ("root", &format!("{} rauthbind", manager.as_alice), 25),
+        ("root", "rauthbind -u alice /run/bin/close-all", 21),
+        ("alice", "rauthbind", 443),
+    ];
+    let services = services.map(|(user, run, port)| Service::start(world, manager, user, run, port));
     all(&services, Service::is_tried_until_granted);
     all(&services, Service::is_started_again_whatever_it_ended_of);
     all(&services, Service::goes_down);
