@@ -175,6 +175,8 @@ world_test! {
         let _ = world.script("answer", ANSWER);
         let _ = world.script("answer-datagram", ANSWER_DATAGRAM);
         fs::write("/run/home/alice/inetd.conf", INETD).unwrap();
+        // A small system may have none.
+        fs::write("/etc/services", "echo 7/tcp\ndomain 53/udp\nhttp 80/tcp\n").unwrap();
         world.grant("byport/80,tcp", "alice");
         world.grant("byport/7,tcp", "alice");
         let log = world.log();
