@@ -16,6 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{
     alarm, chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setgroups, setresgid, setresuid, setsid,
 };
+use rauthbind_wire::sys::set_pass_credentials;
 use rauthbind_wire::{PROTOCOL, names};
 
 use crate::log::Log;
@@ -181,6 +182,7 @@ fn become_peer() -> Result<(), Error> {
     step("setresgid", setresgid(gid, gid, gid))?;
     step("setresuid", setresuid(uid, uid, uid))?;
     step("capset", sys::set_capabilities(false))?;
+    step("SO_PASSCRED", set_pass_credentials(CHANNEL).map_err(Errno::from_raw))?;
     // Nobody is to keep a process by saying nothing.
     alarm::set(BROKER_PATIENCE);
     Ok(())

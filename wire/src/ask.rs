@@ -140,7 +140,7 @@ impl Exchange<'_> {
             connected => connected,
         }?;
         // The broker may be about to ask for them itself; what is sent before comes without.
-        set_pass_credentials(&broker)?;
+        set_pass_credentials(broker.raw())?;
         let reply_channel = self.send(broker.raw())?;
         self.wait_for_reply(&reply_channel)
     }

@@ -19,7 +19,7 @@ pub(crate) const PATIENCE_SECONDS: u8 = 10;
 pub fn create() -> Result<(Descriptor, Descriptor), i32> {
     let (apps, helper) = sys::seqpacket_pair()?;
     // Before any message can be under way: what is sent earlier comes without credentials and is refused.
-    sys::set_pass_credentials(&helper)?;
+    sys::set_pass_credentials(helper.raw())?;
     Ok((apps, helper))
 }
 

@@ -60,14 +60,14 @@ pub fn seqpacket_pair() -> Result<(Descriptor, Descriptor), c_int> {
 }
 
 /// Sets a socket option of level SOL_SOCKET whose value is a C struct or an int.
-fn set_socket_option<T>(socket: &Descriptor, option: c_int, value: &T) -> Result<(), c_int> {
+fn set_socket_option<T>(socket: RawDescriptor, option: c_int, value: &T) -> Result<(), c_int> {
     let length = libc::socklen_t::try_from(size_of::<T>()).map_err(|_| libc::EINVAL)?;
     // SAFETY: the kernel reads `length` bytes from `value`, which is that long and outlives the call.
-    check(unsafe { libc::setsockopt(socket.raw(), libc::SOL_SOCKET, option, ptr::from_ref(value).cast(), length) })
+    check(unsafe { libc::setsockopt(socket, libc::SOL_SOCKET, option, ptr::from_ref(value).cast(), length) })
 }
 
 /// Lets this AF_UNIX socket receive the kernel's word on who sent each message (SO_PASSCRED in unix(7)).
-pub fn set_pass_credentials(socket: &Descriptor) -> Result<(), c_int> {
+pub fn set_pass_credentials(socket: RawDescriptor) -> Result<(), c_int> {
     set_socket_option(socket, libc::SO_PASSCRED, &1_i32)
 }
 

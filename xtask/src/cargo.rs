@@ -80,7 +80,7 @@ impl Workspace {
                 Some(self.target.join(HOST).join("release").join(row.file_name()))
             }
             Origin::Library(_) => Some(self.target.join("release").join(row.file_name())),
-            Origin::Checkout(path) => Some(self.root.join(path)),
+            Origin::Checkout(path) | Origin::ForPrefix(path) => Some(self.root.join(path)),
             Origin::OwnDirectory | Origin::RulesDirectory => None,
         }
     }

@@ -1,8 +1,8 @@
 //! `install` and `uninstall`, by the table of [`layout`](crate::layout).
 
 use std::env;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
@@ -117,7 +117,7 @@ fn put(workspace: &Workspace, tree: &Tree, row: &Row) -> Result<(), Error> {
         return give_to_root(&to, row.mode);
     };
     make_directories(to.parent().unwrap_or(&to))?;
-    put_file(&from, &to, row)
+    put_file(&from, &to, row, &tree.prefix)
 }
 
 /// Makes a directory and those that it is in; one that is there already stays as it is.
@@ -138,10 +138,11 @@ fn give_to_root(path: &Path, mode: u32) -> Result<(), Error> {
 
 /// Replaces a file in one step: a program that runs goes on with the file that it was started from, and no helper is
 /// ever seen without its capability.
-fn put_file(from: &Path, to: &Path, row: &Row) -> Result<(), Error> {
+fn put_file(from: &Path, to: &Path, row: &Row, prefix: &str) -> Result<(), Error> {
     let new = to.with_file_name(format!(".{}.new", row.file_name()));
     remove_if_there(&new)?;
-    let done = write_new(from, &new, row).and_then(|()| fs::rename(&new, to).map_err(Error::file("replace", to)));
+    let done =
+        write_new(from, &new, row, prefix).and_then(|()| fs::rename(&new, to).map_err(Error::file("replace", to)));
     if done.is_err() {
         // What went wrong before is what has to be told.
         let _ = remove_if_there(&new);
@@ -149,12 +150,15 @@ fn put_file(from: &Path, to: &Path, row: &Row) -> Result<(), Error> {
     done
 }
 
-fn write_new(from: &Path, new: &Path, row: &Row) -> Result<(), Error> {
-    let mut source = File::open(from).map_err(Error::file("read", from))?;
+fn write_new(from: &Path, new: &Path, row: &Row, prefix: &str) -> Result<(), Error> {
+    let mut content = fs::read(from).map_err(Error::file("read", from))?;
+    if matches!(row.origin, Origin::ForPrefix(_)) {
+        content = String::from_utf8_lossy(&content).replace(DEFAULT_PREFIX, prefix).into_bytes();
+    }
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(new).map_err(Error::file("create", new))?;
-    io::copy(&mut source, &mut file)
-        .and_then(|_| fchown(&file, ROOT, ROOT))
+    file.write_all(&content)
+        .and_then(|()| fchown(&file, ROOT, ROOT))
         .and_then(|()| file.set_permissions(Permissions::from_mode(row.mode)))
         .map_err(Error::file("write", new))?;
     // After content and owner: a change of either takes the capability away.

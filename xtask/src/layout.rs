@@ -25,6 +25,8 @@ pub enum Origin {
     Library(&'static str),
     /// A file of the checkout.
     Checkout(&'static str),
+    /// A text of the checkout, written for [`DEFAULT_PREFIX`], with the prefix of the tree in the place of that.
+    ForPrefix(&'static str),
     /// A directory that holds nothing but our own files.
     OwnDirectory,
     /// A directory that holds the administrator's rules.
@@ -62,6 +64,16 @@ pub const TABLE: &[Row] = &[
         "share/fish/vendor_completions.d/rauthbind.fish",
         0o644,
         Origin::Checkout("packaging/completions/rauthbind.fish"),
+    ),
+    row(
+        "lib/systemd/system/rauthbind-broker.socket",
+        0o644,
+        Origin::Checkout("packaging/systemd/rauthbind-broker.socket"),
+    ),
+    row(
+        "lib/systemd/system/rauthbind-broker@.service",
+        0o644,
+        Origin::ForPrefix("packaging/systemd/rauthbind-broker@.service"),
     ),
     row(RULES, 0o755, Origin::RulesDirectory),
     row("/etc/rauthbind/byport", 0o755, Origin::RulesDirectory),

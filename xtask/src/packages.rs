@@ -55,6 +55,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "libjemalloc-dev", provides: "jemalloc-config" },
     Package { debian: "fakeroot", provides: "fakeroot" },
     Package { debian: "systemd", provides: "systemd-analyze" },
+    Package { debian: "dpkg", provides: "start-stop-daemon" },
 ];
 
 /// What the demo cannot do without.
