@@ -14,7 +14,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 use nix::unistd::{
-    alarm, chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setgroups, setresgid, setresuid, setsid,
+    alarm, chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setgroups, setresgid, setresuid,
 };
 use rauthbind_wire::sys::set_pass_credentials;
 use rauthbind_wire::{PROTOCOL, names};
@@ -240,8 +240,6 @@ fn confine() -> Result<(), Error> {
     step("PR_SET_DUMPABLE", prctl::set_dumpable(false))?;
     step("chdir /", chdir("/"))?;
     sys::ignore_broken_pipes();
-    // EPERM where the launcher has done it.
-    let _ = setsid();
     step("RLIMIT_NOFILE", limit_descriptors())?;
     // Whoever waits for the end of the app's output must not wait for ours.
     let nowhere = nowhere()?;
