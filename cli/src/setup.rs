@@ -60,7 +60,7 @@ impl fmt::Display for Problem {
             Problem::NoNewPrivileges => write!(
                 out,
                 "no_new_privs is set, so that {HELPER} cannot have its capability; start rauthbind before it is set \
-                 (systemd: NoNewPrivileges=no)"
+                 (systemd: NoNewPrivileges=no), or start the broker (systemctl enable --now rauthbind-broker.socket)"
             ),
             Problem::Bounded => write!(
                 out,

@@ -39,8 +39,8 @@ _rauthbind()
         levels) COMPREPLY=($(compgen -W '1 2 3' -- "$cur")) ;;
         *)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W '-u -g --depth --deep -v --verbose
-                    -h --help -V --version' -- "$cur"))
+                COMPREPLY=($(compgen -W '-u -g --user-env --depth --deep
+                    -v --verbose -h --help -V --version' -- "$cur"))
             else
                 _command_offset "$COMP_CWORD"
             fi

@@ -143,13 +143,26 @@ fn the_documents_know_the_options() {
 /// The man pages name every path and variable by which the programs find each other, as they are built.
 #[test]
 fn the_man_pages_know_the_names() {
-    use rauthbind_wire::names::{CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START};
+    use rauthbind_wire::names::{
+        BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START,
+    };
     let pages: String = ["rauthbind.1", "rauthbind-rules.5", "rauthbind-helper.8"]
         .map(|page| text(Path::new("docs/man").join(page)).replace("\\-", "-"))
         .concat();
-    for name in [CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START] {
+    for name in [BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START] {
         assert!(pages.contains(name), "no man page names {name}");
     }
+}
+
+/// The units of the broker run the helper that is installed, on the socket that the shim looks for.
+#[test]
+fn the_units_know_the_names() {
+    use rauthbind_wire::names::{BROKER, BROKER_ARGUMENT, HELPER};
+    let socket = text("packaging/systemd/rauthbind-broker.socket");
+    assert!(socket.contains(&format!("\nListenSequentialPacket={BROKER}\n")), "{socket}");
+    let service = text("packaging/systemd/rauthbind-broker@.service");
+    let run = format!("\nExecStart={HELPER} {}\n", BROKER_ARGUMENT.to_str().unwrap());
+    assert!(service.contains(&run), "{service}");
 }
 
 /// The programs look for each other where `cargo xtask install` puts them.
