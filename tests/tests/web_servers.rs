@@ -129,20 +129,24 @@ world_test! {
     }
 }
 
+/// Has nginx read its configuration again, which names one more port that it is refused: what was served before goes on.
+#[track_caller]
+fn nginx_is_refused(master: &Stranger, configuration: &str, served: &[u16], refused: u16) {
+    configure(configuration, &[served, &[refused]].concat());
+    master.kill(Signal::SIGHUP);
+    let refusal = format!("bind() to 0.0.0.0:{refused} failed (13: Permission denied)");
+    wait_until("the refusal", || fs::read_to_string(LOG).unwrap().contains(&refusal));
+    assert_eq!(holders("tcp", refused), []);
+    serves(served);
+}
+
 world_test! {
-    /// nginx as a daemon adds a port when it is told to reload. A port that is not granted is refused then, and what was
-    /// served before goes on.
+    /// nginx as a daemon adds a port when it is told to reload. A port that is not granted is refused then.
     fn nginx_as_a_daemon_reloads(world) {
         prepare(world, NGINX, &[80, 443]);
         let master = as_a_daemon(world, &RUN_NGINX, &[]);
         reloads(world, &master, 2, NGINX, &[80, 443], || master.kill(Signal::SIGHUP));
-        configure(NGINX, &[80, 443, 444]);
-        master.kill(Signal::SIGHUP);
-        wait_until("the refusal", || {
-            fs::read_to_string(LOG).unwrap().contains("bind() to 0.0.0.0:444 failed (13: Permission denied)")
-        });
-        assert_eq!(holders("tcp", 444), []);
-        serves(&[80, 443]);
+        nginx_is_refused(&master, NGINX, &[80, 443], 444);
     }
 }
 
@@ -162,13 +166,33 @@ fn upgrade_nginx(old: &Stranger) -> Stranger {
 }
 
 world_test! {
-    /// nginx can be upgraded while it runs: the new one has the old one's sockets, and may bind what is granted. It can
-    /// be upgraded again.
+    /// nginx can be upgraded while it runs, more than once: the new one has the old one's sockets, and binds what is
+    /// granted.
     fn nginx_can_be_upgraded(world) {
         prepare(world, NGINX, &[80, 443]);
         let old = as_a_daemon(world, &RUN_NGINX, &[]);
         let new = upgrade_nginx(&upgrade_nginx(&old));
         reloads(world, &new, 2, NGINX, &[80, 443], || new.kill(Signal::SIGHUP));
+    }
+}
+
+world_test! {
+    /// Of the variables that nginx is told to keep, the new one can do without the channel's. Without the other it has
+    /// the old one's sockets still, and binds no more.
+    fn an_upgraded_nginx_needs_the_preload(world) {
+        for (line, is_needed) in [("env RAUTHBIND_CHANNEL;\n", false), ("env LD_PRELOAD;\n", true)] {
+            assert!(NGINX.contains(line));
+            let without = NGINX.replace(line, "");
+            prepare(world, &without, &[80, 443]);
+            let new = upgrade_nginx(&as_a_daemon(world, &RUN_NGINX, &[]));
+            if is_needed {
+                nginx_is_refused(&new, &without, &[80], 443);
+            } else {
+                reloads(world, &new, 2, &without, &[80, 443], || new.kill(Signal::SIGHUP));
+            }
+            new.kill(Signal::SIGTERM);
+            new.wait();
+        }
     }
 }
 
@@ -235,7 +259,12 @@ world_test! {
 /// Has haproxy's master reload, once it answers: it throws away a signal that comes before, though its worker serves.
 #[track_caller]
 fn reload_haproxy(world: &World, master: &Stranger) {
-    let mut to_master = UnixStream::connect(HAPROXY_MASTER).unwrap();
+    let mut connection = None;
+    wait_until("haproxy's master", || {
+        connection = UnixStream::connect(HAPROXY_MASTER).ok();
+        connection.is_some()
+    });
+    let mut to_master = connection.unwrap();
     to_master.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     to_master.write_all(b"show proc\n").unwrap();
     to_master.shutdown(Shutdown::Write).unwrap();
