@@ -6,15 +6,17 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+#[path = "c/helper.rs"]
+mod helper;
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::libc;
 use rauthbind_tests::{Running, Signal, Stranger, World, processes_named, wait_until, world_test};
+
+use helper::Helper;
 
 /// Compiles a program of `c/`.
 fn compile(world: &World, name: &str) -> String {
@@ -48,50 +50,6 @@ fn grant(world: &World, ports: impl IntoIterator<Item = u16>) {
 fn pass(running: &Running, stop: &str) {
     let _ = running.stdout_line(stop);
     running.kill(Signal::SIGUSR1);
-}
-
-/// The one helper of this world.
-struct Helper(Stranger);
-
-/// What a helper holds when it has nothing to do.
-#[derive(Debug)]
-struct Holdings {
-    descriptors: BTreeMap<OsString, PathBuf>,
-    /// Memory that is its own, in KiB.
-    memory: u64,
-}
-
-impl Helper {
-    fn find() -> Helper {
-        Helper(Stranger::named("rauthbind-helper"))
-    }
-
-    /// Waits until it has dealt with everything that was sent.
-    fn holdings(&self) -> Holdings {
-        wait_until("the helper to be idle", || self.0.waits_in() == [libc::SYS_recvmsg]);
-        let memory = self.0.file("smaps_rollup");
-        let anonymous = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix(" kB")).unwrap();
-        Holdings { descriptors: self.0.descriptors(), memory: anonymous.trim().parse().unwrap() }
-    }
-
-    /// Sees that it holds open what it did, and has not grown by more than an allocator may do in passing: a leak of a
-    /// few bytes in each of ten thousand requests is more.
-    #[track_caller]
-    fn assert_still_holds(&self, before: &Holdings) {
-        let now = self.holdings();
-        assert_eq!(now.descriptors, before.descriptors);
-        assert!(now.memory <= before.memory + 64, "{} KiB, then {} KiB", before.memory, now.memory);
-    }
-
-    /// Stops it, and waits until it stands still.
-    fn stop(&self) {
-        self.0.kill(Signal::SIGSTOP);
-        wait_until("the helper to stop", || self.0.file("stat").contains(") T "));
-    }
-
-    fn go_on(&self) {
-        self.0.kill(Signal::SIGCONT);
-    }
 }
 
 /// Waits until this many threads of the program wait for the helper's reply.
