@@ -1,0 +1,56 @@
+//! The C programs of these tests, each described at its top.
+
+#![allow(dead_code, reason = "each file of tests uses a part")]
+
+use std::fs;
+
+use rauthbind_tests::{Finished, Running, World, processes_named, wait_until};
+
+/// Compiles a program.
+pub(crate) fn compile(world: &World, name: &str) -> String {
+    fs::write("/run/tmp/bind.h", include_str!("../c/bind.h")).unwrap();
+    fs::write("/run/tmp/unseen.h", include_str!("unseen.h")).unwrap();
+    let source = match name {
+        "busy" => include_str!("busy.c"),
+        "closed" => include_str!("closed.c"),
+        "closing" => include_str!("closing.c"),
+        "limits" => include_str!("limits.c"),
+        "moments" => include_str!("moments.c"),
+        "places" => include_str!("../c/places.c"),
+        "reaping" => include_str!("reaping.c"),
+        "storms" => include_str!("storms.c"),
+        other => panic!("no program {other}"),
+    };
+    world.compile_c(name, source).into_os_string().into_string().unwrap()
+}
+
+/// Starts a program as alice under rauthbind.
+pub(crate) fn start(world: &World, name: &str, arguments: &[&str]) -> Running {
+    let program = compile(world, name);
+    world.command("alice", ["rauthbind", &program].iter().chain(arguments)).start()
+}
+
+/// Runs a program as alice under rauthbind, to the end that it has when everything was as it must be.
+#[track_caller]
+pub(crate) fn run(world: &World, name: &str, arguments: &[&str]) {
+    assert_done(start(world, name, arguments).wait(), arguments);
+}
+
+/// Sees that a program has come to its end, and that no helper stays behind.
+#[track_caller]
+pub(crate) fn assert_done(finished: Finished, arguments: &[&str]) {
+    let Finished { status, stdout, stderr } = finished;
+    assert!(status.success() && stdout.ends_with("done\n") && stderr.is_empty(), "{arguments:?}: {status}");
+    no_helper_stays();
+}
+
+/// Waits until there is no helper, the one of the launcher included, nor what is left of one.
+#[track_caller]
+pub(crate) fn no_helper_stays() {
+    wait_until("the end of all helpers", || processes_named("rauthbind-helper").is_empty());
+}
+
+/// Grants alice these ports.
+pub(crate) fn grant(world: &World, ports: impl IntoIterator<Item = u16>) {
+    ports.into_iter().for_each(|port| world.grant(&format!("byport/{port}"), "alice"));
+}

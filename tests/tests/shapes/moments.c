@@ -1,0 +1,93 @@
+/* moments fork|handler|alternate|blocked: binds without the channel in one of the moments in which a program may: in the
+ * child of a process of many threads; in a signal's handler, on the thread's stack or on one of its own; with signals
+ * blocked, and some of them pending. */
+#include "unseen.h"
+
+static atomic_int handled;
+
+static void *sleep_on(void *argument)
+{
+    for (;;)
+        pause();
+    return argument;
+}
+
+/* A child that has the one thread that forked. */
+static void in_a_child(void)
+{
+    pthread_t threads[8];
+    int status;
+    for (int i = 0; i < 8; i++)
+        MUST(pthread_create(&threads[i], NULL, sleep_on, NULL) == 0);
+    pid_t pid = fork();
+    MUST(pid >= 0);
+    if (pid == 0) {
+        bind_unseen();
+        _exit(0);
+    }
+    MUST(waitpid(pid, &status, 0) == pid && status == 0);
+    bind_unseen();
+}
+
+static void handle(int signal)
+{
+    int error = errno;
+    (void)signal;
+    bind_unseen();
+    handled++;
+    errno = error;
+}
+
+static void in_a_handler(void)
+{
+    MUST(signal(SIGUSR2, handle) != SIG_ERR);
+    for (int i = 0; i < 20; i++)
+        raise(SIGUSR2);
+    MUST(handled == 20);
+}
+
+/* Of the size that sysconf(3) advises, with nothing below it. */
+static void on_an_alternate_stack(void)
+{
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_ONSTACK};
+    long page = sysconf(_SC_PAGESIZE), size = sysconf(_SC_SIGSTKSZ);
+    long whole = (size + page - 1) / page * page;
+    char *memory = mmap(NULL, page + whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    MUST(memory != MAP_FAILED && mprotect(memory, page, PROT_NONE) == 0);
+    MUST(sigaltstack(&(stack_t){.ss_sp = memory + page, .ss_size = size}, NULL) == 0);
+    MUST(sigaction(SIGUSR2, &action, NULL) == 0);
+    for (int i = 0; i < 20; i++)
+        raise(SIGUSR2);
+    MUST(handled == 20);
+}
+
+static void with_blocked_signals(void)
+{
+    uint64_t all = ~0ULL;
+    MUST(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8) == 0);
+    raise(SIGTERM);
+    raise(SIGCHLD);
+    raise(SIGRTMIN + 3);
+    bind_unseen();
+    sigset_t pending;
+    MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) && sigismember(&pending, SIGRTMIN + 3));
+}
+
+int main(int argc, char **argv)
+{
+    MUST(argc == 2);
+    let_go();
+    if (!strcmp(argv[1], "fork"))
+        in_a_child();
+    else if (!strcmp(argv[1], "handler"))
+        in_a_handler();
+    else if (!strcmp(argv[1], "alternate"))
+        on_an_alternate_stack();
+    else if (!strcmp(argv[1], "blocked"))
+        with_blocked_signals();
+    else
+        return 2;
+    puts("done");
+    fflush(stdout);
+    _exit(0);
+}
