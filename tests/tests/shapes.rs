@@ -107,6 +107,15 @@ world_test! {
 }
 
 world_test! {
+    /// A child that another thread forks in the middle of a bind, and that lives on with a copy of whatever was open then,
+    /// does not hold the bind up.
+    fn children_that_stay_hold_no_bind_up(world) {
+        grant(world, [80]);
+        run(world, "lingering", &[]);
+    }
+}
+
+world_test! {
     /// Limits that leave room for the helper change nothing. Where they do not, the bind is refused, and that is not to be
     /// seen either.
     fn limits_are_heeded(world) {

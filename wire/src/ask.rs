@@ -126,7 +126,8 @@ impl Exchange<'_> {
         }
         let (ours, helpers) = channel::create()?;
         let reply_channel = self.send(ours.raw())?;
-        // So that the helper finds one request, and then the end.
+        // So that the helper finds one request, and then the end, whatever another thread's fork has made a copy of.
+        sys::end_writing(&ours)?;
         drop(ours);
         run::run_helper(&helpers)?;
         read_reply(&reply_channel)

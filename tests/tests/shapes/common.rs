@@ -15,6 +15,7 @@ pub(crate) fn compile(world: &World, name: &str) -> String {
         "closed" => include_str!("closed.c"),
         "closing" => include_str!("closing.c"),
         "limits" => include_str!("limits.c"),
+        "lingering" => include_str!("lingering.c"),
         "moments" => include_str!("moments.c"),
         "places" => include_str!("../c/places.c"),
         "reaping" => include_str!("reaping.c"),

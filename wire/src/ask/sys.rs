@@ -14,6 +14,12 @@ pub(super) fn pipe() -> Result<(Descriptor, Descriptor), c_int> {
     Ok((Descriptor::owning(reader), Descriptor::owning(writer)))
 }
 
+/// Lets the other end of a pair of sockets find the end behind what was sent, even where others hold this one open too.
+pub(super) fn end_writing(socket: &Descriptor) -> Result<(), c_int> {
+    // SAFETY: takes numbers.
+    check(unsafe { libc::shutdown(socket.raw(), libc::SHUT_WR) })
+}
+
 /// Reads at most `buffer` bytes; 0 at the end.
 pub(super) fn read(descriptor: &Descriptor, buffer: &mut [u8]) -> Result<usize, c_int> {
     again_when_interrupted(|| {
