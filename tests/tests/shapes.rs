@@ -12,7 +12,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use rauthbind_tests::{wait_until, world_test};
+use rauthbind_tests::{Signal, wait_until, world_test};
 
 use common::{assert_done, compile, grant, no_helper_stays, run, start};
 
@@ -112,6 +112,44 @@ world_test! {
     fn children_that_stay_hold_no_bind_up(world) {
         grant(world, [80]);
         run(world, "lingering", &[]);
+    }
+}
+
+world_test! {
+    /// While the helper of a bind is only about to run, no child is to be seen; what another thread closes is closed for
+    /// good; and to cancel the thread that binds changes nothing of what becomes of the bind.
+    fn a_bind_that_is_under_way_is_not_seen(world) {
+        grant(world, [80]);
+        let hold = compile(world, "hold");
+        let running = start(world, "underway", &[]);
+        let _ = running.stdout_line("ready");
+        no_helper_stays();
+        let holder = world.command("root", [&hold, rauthbind_wire::names::HELPER]).start();
+        let _ = holder.stdout_line("held");
+        running.kill(Signal::SIGUSR1);
+        let _ = holder.stdout_line("wanted");
+        let _ = running.stdout_line("binding");
+        running.kill(Signal::SIGUSR1);
+        let _ = running.stdout_line("cancelled");
+        holder.kill(Signal::SIGUSR1);
+        let _ = holder.wait().successful();
+        running.kill(Signal::SIGUSR1);
+        assert_done(running.wait(), &[]);
+    }
+}
+
+world_test! {
+    /// A library that is preloaded beside the shim, and does something at each execve(2) of the program, does nothing in the
+    /// process that becomes the helper.
+    fn preloaded_libraries_take_no_part(world) {
+        grant(world, [80]);
+        let closing = compile(world, "closing");
+        let library = "/run/bin/intercept.so";
+        fs::write("/run/tmp/intercept.c", include_str!("shapes/intercept.c")).unwrap();
+        let cc = ["cc", "-shared", "-fPIC", "-o", library, "/run/tmp/intercept.c"];
+        let _ = world.command("root", cc).env("TMPDIR", "/run/tmp").run().successful();
+        let bind = world.command("alice", ["rauthbind", &closing, "closefrom"]).env("LD_PRELOAD", library);
+        let _ = bind.run().successful();
     }
 }
 

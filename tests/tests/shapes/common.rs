@@ -14,12 +14,14 @@ pub(crate) fn compile(world: &World, name: &str) -> String {
         "busy" => include_str!("busy.c"),
         "closed" => include_str!("closed.c"),
         "closing" => include_str!("closing.c"),
+        "hold" => include_str!("hold.c"),
         "limits" => include_str!("limits.c"),
         "lingering" => include_str!("lingering.c"),
         "moments" => include_str!("moments.c"),
         "places" => include_str!("../c/places.c"),
         "reaping" => include_str!("reaping.c"),
         "storms" => include_str!("storms.c"),
+        "underway" => include_str!("underway.c"),
         other => panic!("no program {other}"),
     };
     world.compile_c(name, source).into_os_string().into_string().unwrap()

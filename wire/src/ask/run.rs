@@ -5,7 +5,7 @@
 //! wait(2)), and as it never executes anything it stays so. It runs the helper, waits for its end, and ends.
 
 use core::cell::UnsafeCell;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::ptr;
 
 use crate::names::{HELPER_FILE, ONCE};
@@ -43,11 +43,11 @@ pub(super) fn run_helper(input: &Descriptor) -> Result<(), c_int> {
     let mut errand = Errand { input: input.raw(), next: next.top(), failure: 0 };
     // Not SIGSYS: where it is blocked, a seccomp filter that raises it kills the app.
     let before = block_signals(!(1 << (libc::SIGSYS - 1)));
+    // With the app's own table of descriptors: a copy would keep open what other threads close meanwhile.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
     // SAFETY: the child runs `run_and_wait` on a stack of its own, and this thread stands still until it has ended
     // (CLONE_VFORK), so that nobody else uses `errand` or the stacks, nor errno, which the two share.
-    let child = unsafe {
-        libc::clone(run_and_wait, stack.top(), libc::CLONE_VM | libc::CLONE_VFORK, ptr::from_mut(&mut errand).cast())
-    };
+    let child = unsafe { libc::clone(run_and_wait, stack.top(), flags, ptr::from_mut(&mut errand).cast()) };
     let made = if child == -1 { Err(errno()) } else { Ok(()) };
     if made.is_ok() {
         wait_for(child);
@@ -58,7 +58,7 @@ pub(super) fn run_helper(input: &Descriptor) -> Result<(), c_int> {
 
 /// The process between.
 extern "C" fn run_and_wait(errand: *mut c_void) -> c_int {
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
     // A handler of the app's must not run on a stack as small as this.
     block_signals(!0);
     // SAFETY: `run_helper` made `errand`, and stands still. The child runs on the other stack, and this process stands
@@ -75,21 +75,33 @@ extern "C" fn run_and_wait(errand: *mut c_void) -> c_int {
     0
 }
 
-/// The process that becomes the helper.
+/// The process that becomes the helper. By syscall(2), as a library that was preloaded may have an execve of its own, for
+/// which this stack is too small.
 extern "C" fn become_helper(errand: *mut c_void) -> c_int {
-    // SAFETY: as in `run_and_wait`. The arguments are C strings in lists that end with a null pointer. dup2 replaces the
-    // standard input of this process alone; where that is `input` already, it only has to stay open.
+    let arguments: [*const c_char; 3] = [HELPER_FILE.as_ptr(), ONCE.as_ptr(), ptr::null()];
+    let environment: [*const c_char; 1] = [ptr::null()];
+    // SAFETY: as in `run_and_wait`. The arguments are C strings in lists that end with a null pointer.
     unsafe {
         let errand = errand.cast::<Errand>();
-        let input = (*errand).input;
-        let ready = if input == 0 { libc::fcntl(0, libc::F_SETFD, 0) } else { libc::dup2(input, 0) };
-        if ready == 0 {
-            let arguments: [*const c_char; 3] = [HELPER_FILE.as_ptr(), ONCE.as_ptr(), ptr::null()];
-            libc::execve(HELPER_FILE.as_ptr(), arguments.as_ptr(), [ptr::null()].as_ptr());
+        if take_input((*errand).input) {
+            libc::syscall(libc::SYS_execve, HELPER_FILE.as_ptr(), arguments.as_ptr(), environment.as_ptr());
         }
         (*errand).failure = errno();
     }
     1
+}
+
+/// Makes this the standard input of this process alone, and closes what else the app has open beyond 2; false for errno.
+fn take_input(input: RawDescriptor) -> bool {
+    // SAFETY: takes numbers. The first call below gives this process a table of descriptors of its own, and what comes
+    // behind it changes that alone.
+    let done = |call, a: c_int, b: c_int, c: c_uint| unsafe { libc::syscall(call, a, b, c) } == 0;
+    done(libc::SYS_close_range, input.saturating_add(1), c_int::MAX, libc::CLOSE_RANGE_UNSHARE)
+        && match input {
+            0 => done(libc::SYS_fcntl, 0, libc::F_SETFD, 0),
+            _ => done(libc::SYS_dup3, input, 0, 0),
+        }
+        && done(libc::SYS_close_range, 3, c_int::MAX, 0)
 }
 
 /// Waits for the end of a child, if it is still there: where SIGCHLD is ignored, the kernel takes it away.
