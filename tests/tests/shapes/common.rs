@@ -20,6 +20,7 @@ pub(crate) fn compile(world: &World, name: &str) -> String {
         "moments" => include_str!("moments.c"),
         "places" => include_str!("../c/places.c"),
         "reaping" => include_str!("reaping.c"),
+        "steps" => include_str!("steps.c"),
         "storms" => include_str!("storms.c"),
         "underway" => include_str!("underway.c"),
         other => panic!("no program {other}"),
