@@ -1,0 +1,96 @@
+//! Helpers that are killed, programs that are killed while they bind, and more of them at once than there is room for:
+//! whoever lives gets an answer, and it is true.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[path = "shapes/common.rs"]
+mod common;
+#[path = "c/helper.rs"]
+mod helper;
+
+use std::net::TcpListener;
+
+use nix::libc;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use rauthbind_tests::{Signal, Stranger, processes_named, wait_until, world_test};
+use rauthbind_wire::names::HELPER;
+
+use common::{assert_done, compile, grant, no_helper_stays, start};
+use helper::Helper;
+
+/// How many of a crowd there are.
+const CROWD: usize = 1000;
+
+/// Kills whatever helpers run just now; gives their number.
+fn kill_helpers() -> usize {
+    processes_named("rauthbind-helper").into_iter().filter(|pid| kill(*pid, Signal::SIGKILL).is_ok()).count()
+}
+
+world_test! {
+    /// While 8 processes bind and close, the helper at the end of their channel is killed, and then time and again one that
+    /// was run for one bind. Each bind returns, with what is true of its socket, and the next ones work.
+    fn binds_outlive_the_death_of_helpers(world) {
+        grant(world, (200..216).chain(300..308));
+        let running = start(world, "pool", &[]);
+        let _ = running.stdout_line("ready");
+        Helper::find().0.kill(Signal::SIGKILL);
+        for _ in 0..50 {
+            wait_until("a helper to be killed", || kill_helpers() > 0);
+        }
+        running.kill(Signal::SIGUSR1);
+        assert_done(running.wait(), &[]);
+    }
+}
+
+world_test! {
+    /// Of a program that is killed while its helper is only about to run nothing stays, and nothing is bound for it.
+    fn the_dead_leave_nothing(world) {
+        grant(world, [80]);
+        let hold = compile(world, "hold");
+        let running = start(world, "underway", &[]);
+        let _ = running.stdout_line("ready");
+        no_helper_stays();
+        let holder = world.command("root", [&*hold, HELPER]).start();
+        let _ = holder.stdout_line("held");
+        running.kill(Signal::SIGUSR1);
+        let _ = holder.stdout_line("wanted");
+        running.kill(Signal::SIGKILL);
+        let _ = running.exited();
+        holder.kill(Signal::SIGUSR1);
+        let _ = holder.wait().successful();
+        wait_until("the end of all that was run", || processes_named("underway").is_empty());
+        no_helper_stays();
+        drop(TcpListener::bind(("127.0.0.1", 80)).expect("nobody has it"));
+    }
+}
+
+world_test! {
+    /// 1,000 processes that share a channel all ask before the helper answers the first: all get what they ask for, none
+    /// waits for very much longer than the others, and nothing of it stays with the helper.
+    fn a_crowd_is_served(world) {
+        grant(world, [80]);
+        let running = start(world, "crowd", &[]);
+        let mut before = None;
+        for round in ["first", "then"] {
+            let _ = running.stdout_line(&format!("{round} ready"));
+            let helper = Helper::find();
+            helper.stop();
+            running.kill(Signal::SIGUSR1);
+            wait_until("the crowd to wait", || {
+                let waits = |pid: &Pid| {
+                    let calls = Stranger::of(*pid).waits_in();
+                    calls == [libc::SYS_ppoll] || calls == [libc::SYS_nanosleep]
+                };
+                processes_named("crowd").iter().filter(|pid| waits(pid)).count() == CROWD
+            });
+            helper.go_on();
+            let _ = running.stdout_line(&format!("{round} answered"));
+            if let Some(before) = before.replace(helper.holdings()) {
+                helper.assert_still_holds(&before);
+            }
+            running.kill(Signal::SIGUSR1);
+        }
+        assert_done(running.wait(), &[]);
+    }
+}
