@@ -1,4 +1,4 @@
-//! The program `sandbox COMMAND [ARG...]`: a network, mount and pid namespace of its own for one command.
+//! The program `sandbox COMMAND [ARG...]`: a network, mount, IPC and pid namespace of its own for one command.
 //!
 //! In it, the tree of `$RAUTHBIND_STAGE` is installed, no rule exists but loopback and the users [`USERS`] do, and
 //! nothing that is written below `/etc`, `/usr/local`, `/dev` and `/run` reaches the machine. When the command ends, or
@@ -103,7 +103,7 @@ impl fmt::Display for Error {
             Self::NoStage => f.write_str("RAUTHBIND_STAGE must name an installed tree; `cargo xtask test` makes one"),
             Self::Namespaces(errno) => write!(
                 f,
-                "cannot make network, mount and pid namespaces: {}; be root, in a container a privileged one",
+                "cannot make network, mount, IPC and pid namespaces: {}; be root, in a container a privileged one",
                 errno.desc()
             ),
             Self::Mount { target, errno } => write!(f, "cannot mount {target}: {}", errno.desc()),
@@ -124,7 +124,7 @@ fn run(command: Vec<OsString>) -> Result<u8, Error> {
     let stage = env::var_os("RAUTHBIND_STAGE").ok_or(Error::NoStage)?;
     default_signals();
     die_with_parent()?;
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID)
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWPID)
         .map_err(Error::Namespaces)?;
     // Held open by the outer process alone, so that the inner one can tell whether that is still there.
     let (held_outside, outside) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"))?;

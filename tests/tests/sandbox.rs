@@ -167,6 +167,14 @@ fn machine_is_untouched() {
     assert!(!fs::read_to_string("/proc/mounts").unwrap().contains(&name));
 }
 
+/// Queues and semaphores of System V, which no process's end takes away, end with the sandbox.
+#[test]
+fn system_v_ipc_is_not_the_machines() {
+    let inside = sandbox(&["readlink", "/proc/self/ns/ipc"]).wait().successful().stdout;
+    assert!(inside.starts_with("ipc:["), "{inside}");
+    assert_ne!(Path::new(inside.trim_end()), fs::read_link("/proc/self/ns/ipc").unwrap());
+}
+
 /// The stage lies over the machine, wherever the stage may be; but neither one's rules are there.
 #[test]
 fn stage_goes_before_machine_but_for_rules() {
