@@ -6,6 +6,7 @@
 //! | [`world`] | what a test says: rules, users, commands; and what is printed when it fails |
 //! | [`process`] | a program under test, from start to end |
 //! | [`net`] | who listens, and what a web server answers |
+//! | [`helper`] | the helper, and what it holds |
 //! | [`proof`] | what proves that a server works and is the user's |
 //! | [`log`] | what arrives at /dev/log |
 //! | [`sys`] | system calls that nix does not have |
@@ -30,6 +31,7 @@
 #![deny(unsafe_code)]
 
 pub mod demo;
+pub mod helper;
 pub mod log;
 pub mod net;
 pub mod process;
@@ -43,7 +45,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-pub use crate::net::{holders, http_get, http_get_over};
+pub use crate::net::{ask_by_datagram, holders, http_get, http_get_over};
 pub use crate::process::{Finished, Running, Signal, Stranger, processes_named, wait_until};
 pub use crate::world::World;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 
 use nix::unistd::Pid;
@@ -72,4 +72,22 @@ pub fn http_get_over(mut server: TcpStream, path: &str) -> String {
     let mut answer = Vec::new();
     server.read_to_end(&mut answer).expect("an answer");
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// What is answered to a datagram.
+///
+/// # Panics
+/// Nothing is, or by another address or port than was asked.
+#[track_caller]
+#[must_use]
+pub fn ask_by_datagram(address: &str, port: u16, question: &str) -> String {
+    let to = SocketAddr::new(address.parse().expect("an IP address"), port);
+    let client = UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).expect("any port");
+    // Connected, so that an answer from elsewhere is none.
+    client.connect(to).expect("a peer");
+    client.set_read_timeout(Some(PATIENCE)).expect("a deadline can be set");
+    client.send(question.as_bytes()).expect("the question can be sent");
+    let mut answer = [0; 4096];
+    let length = client.recv(&mut answer).expect("an answer");
+    String::from_utf8_lossy(&answer[..length]).into_owned()
 }

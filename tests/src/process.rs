@@ -295,6 +295,16 @@ impl Stranger {
         signal::kill(self.pid, signal).expect("it runs");
     }
 
+    /// Stops it, and waits until it stands still.
+    ///
+    /// # Panics
+    /// It has ended.
+    #[track_caller]
+    pub fn stop(&self) {
+        self.kill(Signal::SIGSTOP);
+        wait_until("the process to stop", || self.file("stat").contains(") T "));
+    }
+
     /// What is in a file of its directory in /proc.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use nix::unistd::Pid;
 
 use crate::net::{holders, http_get_over};
-use crate::process::wait_until;
+use crate::process::{Finished, wait_until};
 
 /// Sees that this process is alice's from end to end: all ids, and no capability.
 ///
@@ -56,4 +56,30 @@ pub fn get(address: &str, port: u16) -> String {
         connection.is_some()
     });
     http_get_over(connection.expect("just made"), "/")
+}
+
+/// The process id in an answer that gives process id and user id, which are those of a server of alice's.
+///
+/// # Panics
+/// They are another's, or not there.
+#[track_caller]
+#[must_use]
+pub fn answering_process(answer: &str) -> Pid {
+    let line = answer.lines().find(|line| line.starts_with("pid ")).unwrap_or_else(|| panic!("no answer: {answer}"));
+    let pid = line.strip_suffix(" uid 4001").and_then(|line| line["pid ".len()..].parse().ok());
+    Pid::from_raw(pid.unwrap_or_else(|| panic!("not alice's: {line}")))
+}
+
+/// Sees that a program has told of EACCES, in whichever words it has for that.
+///
+/// # Panics
+/// It has not.
+#[track_caller]
+pub fn says_denied(done: &Finished) {
+    let said = format!("{}{}", done.stdout, done.stderr);
+    assert!(
+        ["ermission denied", "EACCES"].iter().any(|words| said.contains(words)),
+        "{}, having said {said}",
+        done.status
+    );
 }

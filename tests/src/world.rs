@@ -109,13 +109,19 @@ impl World {
     /// Compiles a C program that everyone can run.
     #[must_use]
     pub fn compile_c(&self, name: &str, source: &str) -> PathBuf {
+        self.compile_c_with(&["-pthread"], name, source)
+    }
+
+    /// Compiles C with these options of the compiler, be it a program or a library.
+    #[must_use]
+    pub fn compile_c_with(&self, options: &[&str], name: &str, source: &str) -> PathBuf {
         let text = Path::new("/run/tmp").join(name).with_extension("c");
         fs::write(&text, source).expect("the sandbox's own directory");
-        let program = Path::new("/run/bin").join(name);
-        let cc =
-            ["cc", "-O1", "-pthread", "-o"].map(OsStr::new).into_iter().chain([program.as_os_str(), text.as_os_str()]);
+        let path = Path::new("/run/bin").join(name);
+        let cc = ["cc", "-O1"].iter().chain(options).chain(&["-o"]).map(OsStr::new);
+        let cc = cc.chain([path.as_os_str(), text.as_os_str()]);
         self.command("root", cc).env("TMPDIR", "/run/tmp").run().successful();
-        program
+        path
     }
 
     /// Makes a script, beginning with its `#!` line, that everyone can run.

@@ -6,17 +6,13 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
-#[path = "c/helper.rs"]
-mod helper;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::libc;
+use rauthbind_tests::helper::Helper;
 use rauthbind_tests::{Running, Signal, Stranger, World, processes_named, wait_until, world_test};
-
-use helper::Helper;
 
 /// Compiles a program of `c/`.
 fn compile(world: &World, name: &str) -> String {

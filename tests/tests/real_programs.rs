@@ -5,15 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
-use std::time::Duration;
 
-use nix::unistd::Pid;
-use rauthbind_tests::proof::{alices_holders, get, is_alices};
-use rauthbind_tests::{Finished, Running, Signal, World, holders, wait_until, world_test};
-use rauthbind_wire::names::SHIM;
+use rauthbind_tests::proof::{alices_holders, answering_process, get, says_denied};
+use rauthbind_tests::{Finished, Running, Signal, World, ask_by_datagram, holders, wait_until, world_test};
 
 /// A port that nobody is granted.
 const REFUSED: u16 = 99;
@@ -32,14 +27,6 @@ fn under_rauthbind(words: &[&str], port: u16) -> Vec<String> {
     ["rauthbind".to_owned()].into_iter().chain(on_port(words, port)).collect()
 }
 
-/// The process id in an answer that gives process id and user id, which are those of a server of alice's.
-#[track_caller]
-fn answering_process(answer: &str) -> Pid {
-    let line = answer.lines().find(|line| line.starts_with("pid ")).unwrap_or_else(|| panic!("no answer: {answer}"));
-    let pid = line.strip_suffix(" uid 4001").and_then(|line| line["pid ".len()..].parse().ok());
-    Pid::from_raw(pid.unwrap_or_else(|| panic!("not alice's: {line}")))
-}
-
 /// Starts this command as alice under rauthbind, and sees that it answers.
 #[track_caller]
 fn serves(world: &World, words: &[&str], port: u16, addresses: &[&str], answer: &str) -> Running {
@@ -56,9 +43,7 @@ fn serves(world: &World, words: &[&str], port: u16, addresses: &[&str], answer: 
 #[track_caller]
 fn is_refused(world: &World, words: &[&str]) -> Finished {
     let done = world.command("alice", under_rauthbind(words, REFUSED)).run();
-    let said = format!("{}{}", done.stdout, done.stderr);
-    let denied = ["Permission denied", "permission denied", "EACCES"].iter().any(|denied| said.contains(denied));
-    assert!(denied, "{words:?} on a port that is not granted: {said}");
+    says_denied(&done);
     assert_eq!(holders("tcp", REFUSED), []);
     done
 }
@@ -168,48 +153,6 @@ world_test! {
 }
 
 world_test! {
-    /// A cluster of Node.js: the primary binds, or passes its socket on, and both workers answer.
-    fn node_clusters_answer_with_every_worker(world) {
-        grant(world);
-        let cluster = "\
-            const cluster = require('cluster');
-            const [port, policy] = process.argv.slice(2);
-            cluster.schedulingPolicy = Number(policy);
-            if (cluster.isPrimary) {
-                cluster.fork();
-                cluster.fork();
-                cluster.on('exit', (worker, code) => process.exit(code));
-            } else {
-                const answer = (request, response) =>
-                    response.end(`pid ${process.pid} uid ${process.getuid()}\\n`);
-                require('http').createServer(answer).listen(Number(port), '127.0.0.1',
-                    () => console.log('worker listens'));
-            }
-            ";
-        let script = world.script("cluster.js", cluster);
-        let round_robin = "2";
-        for (port, policy) in [(100, round_robin), (101, "1")] {
-            let words = ["node", script.to_str().unwrap(), "PORT", policy];
-            let server = world.command("alice", under_rauthbind(&words, port)).start();
-            let mut workers = BTreeSet::new();
-            alices_holders("tcp", port);
-            if policy == round_robin {
-                wait_until("answers of two workers", || {
-                    workers.insert(answering_process(&get("127.0.0.1", port)));
-                    workers.len() == 2
-                });
-            } else {
-                // Here the kernel chooses, and may always choose the same.
-                workers.insert(answering_process(&get("127.0.0.1", port)));
-            }
-            assert!(!workers.contains(&server.pid));
-            workers.iter().for_each(|pid| is_alices(*pid));
-            is_refused(world, &words);
-        }
-    }
-}
-
-world_test! {
     /// Servers in C: one thread binds and many answer; many processes answer; four processes share a port that each has
     /// bound for itself.
     fn threads_forks_and_shared_ports_answer(world) {
@@ -295,26 +238,6 @@ world_test! {
     }
 }
 
-/// What a server at this port answers to a datagram.
-#[track_caller]
-fn ask_by_datagram(address: &str, question: &str) -> String {
-    let to: SocketAddr = address.parse().unwrap();
-    let client = UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
-    // Connected, so that an answer from another address or port is none.
-    client.connect(to).unwrap();
-    exchange(&client, question)
-}
-
-fn exchange(client: &UdpSocket, question: &str) -> String {
-    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    client.send(question.as_bytes()).unwrap();
-    let mut buffer = [0; 1000];
-    match client.recv(&mut buffer) {
-        Ok(length) => String::from_utf8_lossy(buffer.get(..length).unwrap()).into_owned(),
-        Err(error) => panic!("no answer: {error}"),
-    }
-}
-
 const PYTHON_UDP: &str = "\
 import socket, sys
 server = socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
@@ -349,12 +272,12 @@ world_test! {
         for (name, text) in [("udp.py", PYTHON_UDP), ("aio.py", PYTHON_UDP_ASYNCIO), ("udp.js", NODE_UDP)] {
             let script = world.script(name, text);
             let interpreter = if name.ends_with("js") { "node" } else { "python3" };
-            for (address, at) in [("127.0.0.1", "127.0.0.1:53"), ("::1", "[::1]:53")] {
+            for address in ["127.0.0.1", "::1"] {
                 let words = [interpreter, script.to_str().unwrap(), address, "PORT"];
                 let server = world.command("alice", under_rauthbind(&words, 53)).start();
                 assert_eq!(alices_holders("udp", 53), [server.pid]);
                 for question in ["one", "two"] {
-                    assert_eq!(ask_by_datagram(at, question), format!("answer to {question}"));
+                    assert_eq!(ask_by_datagram(address, 53, question), format!("answer to {question}"));
                 }
                 server.kill(Signal::SIGKILL);
                 server.exited();
@@ -375,136 +298,8 @@ world_test! {
         let _server = world.command("alice", under_rauthbind(&["sh", "-c", &script], 53)).start();
         alices_holders("udp", 53);
         alices_holders("tcp", 53);
-        assert_eq!(ask_by_datagram("127.0.0.1:53", "both"), "answer to both");
+        assert_eq!(ask_by_datagram("127.0.0.1", 53, "both"), "answer to both");
         assert!(get("127.0.0.1", 53).starts_with("HTTP/1.0 200 "));
-    }
-}
-
-world_test! {
-    /// A server binds a new socket to its own port for each of 1,000 peers, as QUIC servers do; no descriptor is lost.
-    fn a_socket_for_each_peer_shares_the_port(world) {
-        const PEERS: usize = 1000;
-        let log = world.log();
-        world.grant("byport/443,udp", "alice");
-        let program = world.compile_c("peers", include_str!("real_programs/peers.c"));
-        let words = [program.to_str().unwrap(), "PORT", &PEERS.to_string()];
-        let server = world.command("alice", under_rauthbind(&words, 443)).start();
-        server.stdout_line("ready");
-        assert_eq!(alices_holders("udp", 443), [server.pid]);
-        for number in 0..PEERS {
-            let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-            peer.connect("127.0.0.1:443").unwrap();
-            assert_eq!(exchange(&peer, "hello"), "welcome");
-            assert_eq!(exchange(&peer, &format!("I am {number}")), format!("I am {number}"));
-        }
-        let pid = server.pid;
-        let said = server.wait().successful().stdout;
-        let descriptors = said.lines().find_map(|line| line.strip_prefix("descriptors from ")?.split_once(" to "));
-        let (first, last) = descriptors.expect("the numbers of the first and the last");
-        assert_eq!(first, last, "a descriptor was lost on the way");
-        is_refused(world, &words);
-        let granted = format!("granted 127.0.0.1:443/udp to uid 4001, pid {pid}, by byport/443,udp");
-        let _ = log.line(&format!("127.0.0.1:{REFUSED}/udp: there is no rule for it"));
-        assert_eq!(log.lines().iter().filter(|line| line.contains(&granted)).count(), 1);
-    }
-}
-
-/// Compiles with these arguments; gives the path below /run/bin.
-fn compile(world: &World, name: &str, source: &str, arguments: &[&str]) -> PathBuf {
-    let text = PathBuf::from(format!("/run/tmp/{name}.c"));
-    fs::write(&text, source).unwrap();
-    let program = PathBuf::from(format!("/run/bin/{name}"));
-    let all = ["cc", "-O1"].into_iter().chain(arguments.iter().copied()).chain(["-o"]);
-    let all = all.map(PathBuf::from).chain([program.clone(), text]);
-    world.command("root", all).env("TMPDIR", "/run/tmp").run().successful();
-    program
-}
-
-/// Compiles one of the libraries in `preloads.c`.
-fn library(world: &World, which: &str) -> String {
-    let name = format!("{}.so", which.to_lowercase());
-    let source = include_str!("real_programs/preloads.c");
-    let path = compile(world, &name, source, &["-shared", "-fPIC", &format!("-D{which}")]);
-    path.to_str().unwrap().to_owned()
-}
-
-world_test! {
-    /// Other preloaded libraries see the binds that they would see without us, before us or after us.
-    fn other_preloads_work_before_and_after_ours(world) {
-        grant(world);
-        let counting = library(world, "COUNTING");
-        let server = world.compile_c("serve", include_str!("real_programs/serve.c"));
-        let server = server.to_str().unwrap();
-        // What the other library sees: our result, or the kernel's.
-        for (port, preload, inner, seen_granted, seen_refused) in [
-            (100, &*counting, "", "counting: bound", "counting: EACCES"),
-            (101, "", &*format!("{SHIM}:{counting}"), "counting: EACCES", "counting: EACCES"),
-            (102, "", &*format!("{counting} {SHIM}"), "counting: bound", "counting: EACCES"),
-        ] {
-            let preload_inside = format!("LD_PRELOAD={inner}");
-            let words = match inner {
-                "" => vec![server, "threads", "PORT"],
-                _ => vec!["env", &preload_inside, server, "threads", "PORT"],
-            };
-            let command = |port| match (world.command("alice", under_rauthbind(&words, port)), preload) {
-                (command, "") => command,
-                (command, preload) => command.env("LD_PRELOAD", preload),
-            };
-            let running = command(port).start();
-            assert_eq!(running.stderr_line("counting"), seen_granted);
-            assert_eq!(alices_holders("tcp", port), [running.pid]);
-            assert_eq!(answering_process(&get("127.0.0.1", port)), running.pid);
-            let refused = command(REFUSED).run();
-            assert_eq!(refused.stderr, format!("{seen_refused}\nbind: Permission denied\n"));
-        }
-    }
-}
-
-world_test! {
-    /// stdbuf, which preloads a library of its own, works outside of rauthbind and inside: the server, which flushes
-    /// nothing, is heard, and answers.
-    fn stdbuf_works_outside_and_inside(world) {
-        grant(world);
-        let server = world.compile_c("serve", include_str!("real_programs/serve.c"));
-        let server = server.to_str().unwrap();
-        for (port, words) in [
-            (100, ["stdbuf", "-oL", "rauthbind", server, "threads", "100"]),
-            (101, ["rauthbind", "stdbuf", "-oL", server, "threads", "101"]),
-        ] {
-            let running = world.command("alice", words).start();
-            running.stdout_line("listening");
-            assert_eq!(alices_holders("tcp", port), [running.pid]);
-            assert_eq!(answering_process(&get("127.0.0.1", port)), running.pid);
-        }
-    }
-}
-
-world_test! {
-    /// Where a library between us and the kernel refuses what the kernel would allow, that refusal stands.
-    fn refusals_of_another_preload_stand(world) {
-        grant(world);
-        let refusing = library(world, "REFUSING");
-        let script = "\
-import ctypes, errno, os, socket, sys
-def tell(what, bind):
-    try: bind(); print(what, 'bound')
-    except OSError as error: print(what, errno.errorcode[error.errno])
-def null():
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.bind(socket.socket().fileno(), None, 16): raise OSError(ctypes.get_errno(), 'bind')
-tell('unprivileged', lambda: socket.socket().bind(('127.0.0.1', 8080)))
-tell('any', lambda: socket.socket().bind(('127.0.0.1', 0)))
-tell('unix', lambda: socket.socket(socket.AF_UNIX).bind('/run/tmp/socket'))
-tell('null', null)
-tell('refused', lambda: socket.socket().bind(('127.0.0.1', 99)))
-tell('granted', lambda: socket.socket().bind(('127.0.0.1', 100)))
-";
-        let script = world.script("binds.py", script);
-        let preload = format!("LD_PRELOAD={SHIM}:{refusing}");
-        let words = ["rauthbind", "env", &preload, "python3", script.to_str().unwrap()];
-        let done = world.command("alice", words).run().successful();
-        let refused = ["unprivileged", "any", "unix", "null", "refused"].map(|what| format!("{what} EACCES\n"));
-        assert_eq!(done.stdout, refused.concat() + "granted bound\n");
     }
 }
 
@@ -522,10 +317,10 @@ world_test! {
         world.byuid("4001", "127.0.0.1,1-511\n");
         world.byuid("!4001", "127.0.0.1,512-1023\n");
         let source = include_str!("real_programs/ways.c");
-        let dynamic = compile(world, "ways", source, &[]);
-        let fixed = compile(world, "ways-static", source, &["-static", "-DSTATIC"]);
-        let (dynamic, fixed) = (dynamic.to_str().unwrap(), fixed.to_str().unwrap());
-        let plugin = library(world, "PLUGIN");
+        let dynamic = world.compile_c("ways", source);
+        let fixed = world.compile_c_with(&["-static", "-DSTATIC"], "ways-static", source);
+        let plugin = world.compile_c_with(&["-shared", "-fPIC"], "plugin.so", include_str!("real_programs/plugin.c"));
+        let [dynamic, fixed, plugin] = [&dynamic, &fixed, &plugin].map(|path| path.to_str().unwrap());
         let both = format!("{fixed} libc 80; exec {dynamic} libc 80");
         let covered = "bound as 4001/4001:4001/4001 covered";
         let unreached = "EACCES as 4001/4001:4001/4001 covered";
@@ -534,7 +329,7 @@ world_test! {
             (&["rauthbind", dynamic, "libc", "80"][..], covered),
             (&[dynamic, "libc", "80"], uncovered),
             (&["rauthbind", dynamic, "syscall", "80"], unreached),
-            (&["rauthbind", dynamic, &plugin, "80"], unreached),
+            (&["rauthbind", dynamic, plugin, "80"], unreached),
             (&["rauthbind", dynamic, "bindresvport", "600"], unreached),
             (&["rauthbind", dynamic, "libc", "600"], covered),
             (&["rauthbind", fixed, "libc", "80"], uncovered),
@@ -549,35 +344,11 @@ world_test! {
 }
 
 world_test! {
-    /// A program with AddressSanitizer, which wants to be loaded before all others, is covered where it is told to do
-    /// without or is preloaded too; it finds nothing wrong with us.
-    fn programs_with_address_sanitizer_are_covered(world) {
-        world.byuid("4001", "127.0.0.1,80\n");
-        let source = include_str!("real_programs/ways.c");
-        let fixed = compile(world, "fixed", source, &["-fsanitize=address", "-static-libasan"]);
-        let shared = compile(world, "shared", source, &["-fsanitize=address"]);
-        let library = world.command("root", ["cc", "-print-file-name=libasan.so"]).run().successful().stdout;
-        for (program, variable, value) in [
-            (&fixed, "NOTHING", "special"),
-            (&shared, "ASAN_OPTIONS", "verify_asan_link_order=0"),
-            (&shared, "LD_PRELOAD", library.trim_end()),
-        ] {
-            for (port, outcome) in [("80", "bound"), ("81", "EACCES")] {
-                let words = ["rauthbind", program.to_str().unwrap(), "libc", port];
-                let done = world.command("alice", words).env(variable, value).run().successful();
-                let said = format!("{outcome} as 4001/4001:4001/4001 covered\n");
-                assert_eq!((done.stdout, done.stderr), (said, String::new()));
-            }
-        }
-    }
-}
-
-world_test! {
     /// Setuid and setgid children are not covered: what they may do is between them and the kernel.
     fn setuid_children_are_left_alone(world) {
         world.byuid("4001", "127.0.0.1,80\n");
         world.byuid("4002", "127.0.0.1,80\n");
-        let program = compile(world, "ways", include_str!("real_programs/ways.c"), &[]);
+        let program = world.compile_c("ways", include_str!("real_programs/ways.c"));
         for (owner, group, mode, answer) in [
             (0, 0, 0o0755, "bound as 4001/4001:4001/4001 covered"),
             (0, 0, 0o4755, "bound as 4001/0:4001/4001 uncovered"),
@@ -615,7 +386,7 @@ world_test! {
     /// and programs that close everything, or use the channel's number for something else.
     fn programs_that_close_the_channel_are_covered(world) {
         world.byuid("4001", "127.0.0.1,80\n");
-        let program = compile(world, "ways", include_str!("real_programs/ways.c"), &[]);
+        let program = world.compile_c("ways", include_str!("real_programs/ways.c"));
         let script = world.script("children.py", PYTHON_CHILDREN);
         let [script, program] = [&script, &program].map(|path| path.to_str().unwrap());
         for way in [
@@ -631,31 +402,6 @@ world_test! {
         ] {
             for (port, outcome) in [("80", "bound"), ("81", "EACCES")] {
                 let words = ["rauthbind", "python3", script, way, program, "libc", port];
-                assert_eq!(ways(world, &words), format!("{outcome} as 4001/4001:4001/4001 covered"), "{way}");
-            }
-        }
-    }
-}
-
-world_test! {
-    /// Node.js leaves the channel to its children.
-    fn children_of_node_are_covered(world) {
-        world.byuid("4001", "127.0.0.1,80\n");
-        let program = compile(world, "ways", include_str!("real_programs/ways.c"), &[]);
-        let script = "\
-            const {execFileSync, execSync, spawn, fork} = require('child_process');
-            const [, , way, program, ...rest] = process.argv;
-            if (way == 'execFile') process.stdout.write(execFileSync(program, rest));
-            if (way == 'exec') process.stdout.write(execSync([program, ...rest].join(' ')));
-            if (way == 'spawn') spawn(program, rest, {stdio: 'inherit'});
-            if (way == 'detached') spawn(program, rest, {stdio: 'inherit', detached: true});
-            if (way == 'fork') fork(__filename, ['spawn', program, ...rest]);
-            ";
-        let script = world.script("children.js", script);
-        let [script, program] = [&script, &program].map(|path| path.to_str().unwrap());
-        for way in ["execFile", "exec", "spawn", "detached", "fork"] {
-            for (port, outcome) in [("80", "bound"), ("81", "EACCES")] {
-                let words = ["rauthbind", "node", script, way, program, "libc", port];
                 assert_eq!(ways(world, &words), format!("{outcome} as 4001/4001:4001/4001 covered"), "{way}");
             }
         }

@@ -1,7 +1,6 @@
-/* Libraries to preload, or to open, one for each definition:
+/* Libraries to preload, one for each definition:
  *   COUNTING   tells what each bind came to,
- *   REFUSING   refuses every bind as the kernel refuses a privileged port, without asking it,
- *   PLUGIN     binds for a program that opens it. */
+ *   REFUSING   refuses every bind as the kernel refuses a privileged port, without asking it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,10 +22,5 @@ int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     errno = EACCES;
     return -1;
-}
-#elif defined PLUGIN
-int bind_for_plugin(int fd, const struct sockaddr *address, socklen_t length)
-{
-    return bind(fd, address, length);
 }
 #endif
