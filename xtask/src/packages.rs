@@ -52,7 +52,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "openssh-server", provides: "sshd" },
     Package { debian: "openssh-client", provides: "ssh" },
     Package { debian: "faketime", provides: "faketime" },
-    Package { debian: "libjemalloc-dev", provides: "jemalloc-config" },
+    Package { debian: "libjemalloc-dev", provides: "/usr/include/jemalloc/jemalloc.h" },
     Package { debian: "fakeroot", provides: "fakeroot" },
     Package { debian: "systemd", provides: "systemd-analyze" },
     Package { debian: "dpkg", provides: "start-stop-daemon" },
