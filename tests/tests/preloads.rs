@@ -230,6 +230,30 @@ world_test! {
 }
 
 world_test! {
+    /// All of it works for servers that have closed the channel, too, for which our library runs a helper of its own.
+    fn other_libraries_work_without_the_channel(world) {
+        world.grant("byport/80", "alice");
+        let answers = world.script("answers", include_str!("real_programs/answers.pl"));
+        let source = include_str!("real_programs/serve.c");
+        let sanitized = world.compile_c_with(&["-fsanitize=address"], "sanitized", source);
+        let [answers, sanitized] = [&answers, &sanitized].map(|path| path.to_str().unwrap());
+        let close = "import os, sys; os.closerange(3, 4096); os.execvp(sys.argv[1], sys.argv[1:])";
+        let faketime = ["faketime", "-f", "@2001-02-15 12:00:00 x100"];
+        let jemalloc = ["sh", "-c", "export LD_PRELOAD=libjemalloc.so.2:$LD_PRELOAD; exec \"$@\"", "sh"];
+        for (words, part) in [
+            (&["fakeroot", answers, "PORT"][..], " uid 0"),
+            (&[&faketime, &WEB_SERVER[..]].concat(), " Feb 2001 "),
+            (&[&jemalloc, &WEB_SERVER[..]].concat(), "HTTP/1.0 200 "),
+            (&["env", "ASAN_OPTIONS=verify_asan_link_order=0", sanitized, "threads", "PORT"], " uid 4001"),
+        ] {
+            serves(world, &[&["rauthbind", "python3", "-c", close], words].concat(), |served| {
+                assert!(served.answer.contains(part), "{} for {part}", served.answer);
+            });
+        }
+    }
+}
+
+world_test! {
     /// A server that somebody has taken our library from gets the kernel's refusal, however that was done.
     fn without_our_library_the_kernels_refusal_stands(world) {
         world.grant("byport/80", "alice");
