@@ -5,8 +5,6 @@
 
 #[path = "shapes/common.rs"]
 mod common;
-#[path = "c/helper.rs"]
-mod helper;
 
 use std::net::TcpListener;
 
@@ -17,7 +15,7 @@ use rauthbind_tests::{Signal, Stranger, processes_named, wait_until, world_test}
 use rauthbind_wire::names::HELPER;
 
 use common::{assert_done, compile, grant, no_helper_stays, start};
-use helper::Helper;
+use rauthbind_tests::helper::Helper;
 
 /// How many of a crowd there are.
 const CROWD: usize = 1000;
