@@ -22,7 +22,7 @@ use std::slice;
 use libc::{c_int, sockaddr, socklen_t};
 use once_cell::race::OnceNonZeroUsize;
 use rauthbind_wire::address::{LONGEST, RawAddress};
-use rauthbind_wire::ask::ask;
+use rauthbind_wire::ask::{ask, prepare};
 use rauthbind_wire::channel::Channel;
 use rauthbind_wire::message::Request;
 use rauthbind_wire::sys::{errno, set_errno};
@@ -100,6 +100,7 @@ fn channel() -> Option<Channel> {
 /// Runs when the library is loaded, before the app's main.
 extern "C" fn load() {
     hook::find_real();
+    prepare();
     let _ = channel();
     environment::heed();
 }

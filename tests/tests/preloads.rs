@@ -236,7 +236,9 @@ world_test! {
         let answers = world.script("answers", include_str!("real_programs/answers.pl"));
         let source = include_str!("real_programs/serve.c");
         let sanitized = world.compile_c_with(&["-fsanitize=address"], "sanitized", source);
-        let [answers, sanitized] = [&answers, &sanitized].map(|path| path.to_str().unwrap());
+        // Its clone(2) takes every child for a fork, and a program that has forked may make no threads.
+        let threads = world.compile_c_with(&["-fsanitize=thread"], "threads", source);
+        let [answers, sanitized, threads] = [&answers, &sanitized, &threads].map(|path| path.to_str().unwrap());
         let close = "import os, sys; os.closerange(3, 4096); os.execvp(sys.argv[1], sys.argv[1:])";
         let faketime = ["faketime", "-f", "@2001-02-15 12:00:00 x100"];
         let jemalloc = ["sh", "-c", "export LD_PRELOAD=libjemalloc.so.2:$LD_PRELOAD; exec \"$@\"", "sh"];
@@ -245,6 +247,7 @@ world_test! {
             (&[&faketime, &WEB_SERVER[..]].concat(), " Feb 2001 "),
             (&[&jemalloc, &WEB_SERVER[..]].concat(), "HTTP/1.0 200 "),
             (&["env", "ASAN_OPTIONS=verify_asan_link_order=0", sanitized, "threads", "PORT"], " uid 4001"),
+            (&[threads, "threads", "PORT"], " uid 4001"),
         ] {
             serves(world, &[&["rauthbind", "python3", "-c", close], words].concat(), |served| {
                 assert!(served.answer.contains(part), "{} for {part}", served.answer);

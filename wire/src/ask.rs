@@ -59,6 +59,11 @@ pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) 
     Err(libc::EACCES)
 }
 
+/// Does at load what may not be done in a bind: it takes locks of the loader.
+pub fn prepare() {
+    run::find_clone();
+}
+
 /// Asks over this channel, and by no other way.
 ///
 /// # Errors

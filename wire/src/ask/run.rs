@@ -6,7 +6,9 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::mem;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::names::{HELPER_FILE, ONCE};
 use crate::sys::{Descriptor, RawDescriptor, again_when_interrupted, errno};
@@ -33,6 +35,36 @@ impl Stack {
     }
 }
 
+/// clone(2) as the C library has it. (What follows the last argument is for flags that are not used here.)
+type Clone = unsafe extern "C" fn(Entry, *mut c_void, c_int, *mut c_void, ...) -> c_int;
+
+/// Where a new process begins.
+type Entry = extern "C" fn(*mut c_void) -> c_int;
+
+/// The C library's own clone, or null where [`find_clone`] has not found it.
+static CLONE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// Finds the C library's own clone behind those of other libraries: ThreadSanitizer's takes every child for a fork.
+pub(super) fn find_clone() {
+    // SAFETY: both names are C strings. The C library is never unloaded, so that the handle need not be given back.
+    let found = unsafe {
+        let library = libc::dlopen(c"libc.so.6".as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
+        if library.is_null() { library } else { libc::dlsym(library, c"clone".as_ptr()) }
+    };
+    CLONE.store(found, Ordering::Relaxed);
+}
+
+/// # Safety
+/// As for clone(2).
+unsafe fn clone(entry: Entry, stack: *mut c_void, flags: c_int, argument: *mut c_void) -> c_int {
+    let found = CLONE.load(Ordering::Relaxed);
+    // SAFETY: what is called clone in libc.so.6 is of this type; the rest is the caller's promise.
+    unsafe {
+        let clone = if found.is_null() { libc::clone } else { mem::transmute::<*mut c_void, Clone>(found) };
+        clone(entry, stack, flags, argument)
+    }
+}
+
 /// Runs the helper with this standard input and no environment, to its end.
 ///
 /// # Errors
@@ -47,7 +79,7 @@ pub(super) fn run_helper(input: &Descriptor) -> Result<(), c_int> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
     // SAFETY: the child runs `run_and_wait` on a stack of its own, and this thread stands still until it has ended
     // (CLONE_VFORK), so that nobody else uses `errand` or the stacks, nor errno, which the two share.
-    let child = unsafe { libc::clone(run_and_wait, stack.top(), flags, ptr::from_mut(&mut errand).cast()) };
+    let child = unsafe { clone(run_and_wait, stack.top(), flags, ptr::from_mut(&mut errand).cast()) };
     let made = if child == -1 { Err(errno()) } else { Ok(()) };
     if made.is_ok() {
         wait_for(child);
@@ -65,7 +97,7 @@ extern "C" fn run_and_wait(errand: *mut c_void) -> c_int {
     // still in its turn until it has become the helper, or ended.
     unsafe {
         let errand = errand.cast::<Errand>();
-        let child = libc::clone(become_helper, (*errand).next, flags, errand.cast());
+        let child = clone(become_helper, (*errand).next, flags, errand.cast());
         if child == -1 {
             (*errand).failure = errno();
         } else {
