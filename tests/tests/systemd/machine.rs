@@ -67,11 +67,16 @@ impl<'w> Machine<'w> {
         let program = world.script("process-1", include_str!("machine.sh"));
         let unshare = ["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"];
         let process_1 = world.command("root", unshare.map(Into::into).into_iter().chain([program.into_os_string()]));
-        let process_1 = process_1.env("CGROUP", &power.cgroup).env("container", "rauthbind-tests");
-        let process_1 = process_1.env("SYSTEMD_UNIT_PATH", format!("{UNITS}:/usr/local/lib/systemd/system"));
-        // Those that packages have brought would make units.
-        let process_1 = process_1.env("SYSTEMD_GENERATOR_PATH", "/run/no-generators");
-        power.namespaces = Some(process_1.env("NOTIFY_SOCKET", "@rauthbind-tests/booted").start());
+        let environment = [
+            ("CGROUP", power.cgroup.to_str().unwrap()),
+            ("NOTIFY_SOCKET", "@rauthbind-tests/booted"),
+            ("SYSTEMD_UNIT_PATH", &format!("{UNITS}:/usr/local/lib/systemd/system")),
+            // Those that packages have brought would make units.
+            ("SYSTEMD_GENERATOR_PATH", "/run/no-generators"),
+            ("container", "rauthbind-tests"),
+        ];
+        let process_1 = environment.into_iter().fold(process_1, |command, (name, value)| command.env(name, value));
+        power.namespaces = Some(process_1.start());
         let mut message = [0; 4096];
         let mut said = || {
             let length = booted.recv(&mut message).expect("systemd boots");
@@ -101,19 +106,15 @@ impl<'w> Machine<'w> {
         let own_units = user.home.join(".config/systemd/user");
         units.iter().for_each(|(name, text)| write_file(&own_units.join(name), text));
         // PAM wants to see that the account has not expired.
-        OpenOptions::new()
-            .append(true)
-            .open("/etc/shadow")
-            .unwrap()
-            .write_all(format!("{name}:!:::::::\n").as_bytes())
-            .unwrap();
+        let mut shadow = OpenOptions::new().append(true).open("/etc/shadow").unwrap();
+        writeln!(shadow, "{name}:!:::::::").unwrap();
         // logind's part.
         let directory = "ExecStart=install -d -m 0700 -o %i -g %i /run/user /run/user/%i";
         self.unit("user-runtime-dir@.service", &format!("[Service]\nType=oneshot\nRemainAfterExit=yes\n{directory}\n"));
         let path = format!("SYSTEMD_UNIT_PATH={}:{UNITS}", own_units.display());
         let environment = format!("[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i {path}\n");
         self.unit("user@.service.d/environment.conf", &environment);
-        let _ = self.system.systemctl(&["start", &format!("user@{}.service", user.uid)]).successful();
+        self.system.start(&format!("user@{}.service", user.uid));
         Manager { user, ..self.system }
     }
 }
@@ -125,6 +126,12 @@ impl<'w> Manager<'w> {
         let [target, uid, gid] = [self.process_1.to_string(), uid.to_string(), gid.to_string()];
         let enter = ["nsenter", "--mount", "--pid", "--target", &target, "--setuid", &uid, "--setgid", &gid];
         self.world.command("root", enter.iter().chain(words).copied())
+    }
+
+    /// Runs a command of its user's.
+    #[track_caller]
+    pub(crate) fn run(&self, words: &[&str]) -> Finished {
+        self.command(words).run()
     }
 
     /// Runs systemctl(1) with this manager.
@@ -159,7 +166,7 @@ impl<'w> Manager<'w> {
     pub(crate) fn journal_of(&self, unit: &str, part: &str) -> String {
         let mut said = String::new();
         wait_until(&format!("{part:?} in the journal of {unit}"), || {
-            said = self.command(&["journalctl", "--unit", unit]).run().successful().stdout;
+            said = self.run(&["journalctl", "--unit", unit]).successful().stdout;
             said.contains(part)
         });
         said
