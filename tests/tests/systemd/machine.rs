@@ -1,6 +1,6 @@
 //! A machine that systemd has booted: a container of its own in the sandbox.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,6 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, mkdtemp};
 use rauthbind_tests::world::{Command, User};
@@ -29,12 +30,17 @@ const TARGETS: [(&str, &str); 6] = [
     ("shutdown.target", ""),
 ];
 
+/// Where the machine's own cgroup and those of others are.
+const CGROUPS: &str = "/run/cgroup";
+
 const JOURNAL: &str = "[Journal]\nStorage=volatile\nReadKMsg=no\nRateLimitIntervalSec=0\n";
 
 /// What switches a machine off, come what may.
 #[derive(Debug)]
 struct Power {
     cgroup: PathBuf,
+    /// Held until it is removed, or this process is gone.
+    _lock: Flock<File>,
     namespaces: Option<Running>,
 }
 
@@ -60,7 +66,8 @@ impl<'w> Machine<'w> {
     #[track_caller]
     pub(crate) fn boot(world: &'w World) -> Self {
         furnish();
-        let mut power = Power { cgroup: make_cgroup(world), namespaces: None };
+        let (cgroup, lock) = make_cgroup(world);
+        let mut power = Power { cgroup, _lock: lock, namespaces: None };
         let address = SocketAddr::from_abstract_name("rauthbind-tests/booted").unwrap();
         let booted = UnixDatagram::bind_addr(&address).unwrap();
         booted.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -191,14 +198,26 @@ fn write_file(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
-/// Makes a cgroup that is to be the root of the machine's.
-fn make_cgroup(world: &World) -> PathBuf {
-    fs::create_dir("/run/cgroup").unwrap();
-    let _ = world.command("root", ["mount", "-t", "cgroup2", "none", "/run/cgroup"]).run().successful();
-    let cgroup = mkdtemp("/run/cgroup/rauthbind-test-XXXXXX").unwrap();
+/// Makes a cgroup that is to be the root of the machine's, and removes those of machines whose tests were killed.
+fn make_cgroup(world: &World) -> (PathBuf, Flock<File>) {
+    fs::create_dir(CGROUPS).unwrap();
+    let _ = world.command("root", ["mount", "-t", "cgroup2", "none", CGROUPS]).run().successful();
+    let lock = |path: &Path, how| Flock::lock(File::open(path).ok()?, how).ok();
+    // Nobody is to find a cgroup that is made, but not locked yet.
+    let _one_at_a_time = lock(Path::new(CGROUPS), FlockArg::LockExclusive).unwrap();
+    for entry in fs::read_dir(CGROUPS).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("rauthbind-test-")
+            && lock(&path, FlockArg::LockExclusiveNonblock).is_some()
+        {
+            let _ = remove_tree(&path);
+        }
+    }
+    let cgroup = mkdtemp(&Path::new(CGROUPS).join("rauthbind-test-XXXXXX")).unwrap();
     // Else what is delegated to a user could not be reached.
     fs::set_permissions(&cgroup, Permissions::from_mode(0o755)).unwrap();
-    cgroup
+    let ours = lock(&cgroup, FlockArg::LockExclusive).unwrap();
+    (cgroup, ours)
 }
 
 impl Drop for Power {
