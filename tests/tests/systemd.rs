@@ -279,7 +279,7 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@resources
+SystemCallFilter=~@privileged @resources
 ";
 
 /// A connection of this user's to the broker.
