@@ -219,6 +219,21 @@ world_test! {
 }
 
 world_test! {
+    /// A service in a user namespace of its own, in which no helper has a say about the host's ports, has them through the
+    /// broker.
+    fn service_in_a_user_namespace(world) {
+        let machine = Machine::boot(world);
+        let system = &machine.system;
+        world.grant("byport/80", "alice");
+        machine.unit("web.service", &format!("[Service]\nUser=alice\nPrivateUsers=yes\n{WEB}"));
+        system.start(BROKER[0]);
+        system.start("web.service");
+        let _ = serves(system, "web.service", 80);
+        stops(system, "web.service", 80);
+    }
+}
+
+world_test! {
     /// A service to which almost everything is forbidden, of a user who exists only while it runs, has the ports of a
     /// group through the broker.
     fn hardened_service_of_no_lasting_user(world) {
