@@ -68,6 +68,10 @@ pub fn keep_the_capability_alone() -> nix::Result<()> {
 /// Gives up the capability: the command is not to have what only the helper needs.
 pub fn give_up_the_capability() -> nix::Result<()> {
     let [low, high] = capabilities()?;
+    if (low.effective | low.permitted | low.inheritable) & THE_CAPABILITY == 0 {
+        // A filter of system calls may forbid even to ask (SystemCallFilter=~@privileged in systemd.exec(5)).
+        return Ok(());
+    }
     let without = Capabilities {
         effective: low.effective & !THE_CAPABILITY,
         permitted: low.permitted & !THE_CAPABILITY,

@@ -30,7 +30,7 @@ pub(crate) const CHANNEL: RawFd = 0;
 const DESCRIPTORS: u64 = 64;
 
 /// How long a connection to the broker may last, in seconds.
-const BROKER_PATIENCE: u32 = 10;
+const BROKER_PATIENCE: u32 = 3;
 
 const USAGE: &str = "\
 rauthbind-helper binds privileged ports for the programs that rauthbind(1) runs. It is started by rauthbind and by the

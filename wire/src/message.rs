@@ -31,6 +31,7 @@ const REPLY_MAGIC: [u8; 4] = *b"rab!";
 const BOUND: u16 = 0;
 const FAILED: u16 = 1;
 const NOT_MY_USER: u16 = 2;
+const POWERLESS: u16 = 4;
 
 /// "Bind the socket that comes with this to that address."
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,9 @@ pub enum Reply {
     Failed(i32),
     /// Nothing was tried: the sender runs under another user id than the helper. Another helper may know it.
     NotMyUser,
+    /// A rule grants it, but to the kernel the helper's capability counts for nothing there, as in a user namespace that
+    /// does not own the socket's network namespace. Another helper may be elsewhere.
+    Powerless,
 }
 
 impl Reply {
@@ -79,6 +83,7 @@ impl Reply {
             Reply::Bound => (BOUND, 0),
             Reply::Failed(errno) => (FAILED, errno),
             Reply::NotMyUser => (NOT_MY_USER, 0),
+            Reply::Powerless => (POWERLESS, 0),
         };
         let mut frame = Writer::<REPLY_SIZE>::new();
         frame.put(&REPLY_MAGIC);
@@ -97,6 +102,7 @@ impl Reply {
             (BOUND, 0) => Some(Reply::Bound),
             (FAILED, 1..) => Some(Reply::Failed(errno)),
             (NOT_MY_USER, 0) => Some(Reply::NotMyUser),
+            (POWERLESS, 0) => Some(Reply::Powerless),
             _ => None,
         }
     }
@@ -175,7 +181,13 @@ mod tests {
 
     #[test]
     fn a_reply_comes_out_as_it_went_in() {
-        for reply in [Reply::Bound, Reply::Failed(libc::EACCES), Reply::Failed(libc::EADDRINUSE), Reply::NotMyUser] {
+        for reply in [
+            Reply::Bound,
+            Reply::Failed(libc::EACCES),
+            Reply::Failed(libc::EADDRINUSE),
+            Reply::NotMyUser,
+            Reply::Powerless,
+        ] {
             assert_eq!(Reply::from_bytes(&reply.to_bytes()), Some(reply));
         }
     }
@@ -187,7 +199,7 @@ mod tests {
             assert_eq!(Reply::from_bytes(&good[..size]), None, "{size} bytes");
         }
         for (verdict, errno) in
-            [(BOUND, libc::EACCES), (FAILED, 0), (FAILED, -1), (NOT_MY_USER, 1), (3, 0), (u16::MAX, 0)]
+            [(BOUND, libc::EACCES), (FAILED, 0), (FAILED, -1), (NOT_MY_USER, 1), (POWERLESS, 1), (3, 0), (u16::MAX, 0)]
         {
             let mut bad = good;
             bad[6..8].copy_from_slice(&verdict.to_ne_bytes());
