@@ -46,6 +46,18 @@ world_test! {
 }
 
 world_test! {
+    /// A helper needs no devices, even where standard input, output and error are closed.
+    fn devices_are_not_needed(world) {
+        grant(world, [80]);
+        let closing = compile(world, "closing");
+        let script = format!(
+            "mount -t tmpfs none /dev && exec setpriv --reuid=4001 --regid=4001 --clear-groups rauthbind {closing} all"
+        );
+        let _ = world.command("root", ["unshare", "-m", "sh", "-c", &script]).run().successful();
+    }
+}
+
+world_test! {
     /// A program without a grant is refused all the same, without the channel as with it.
     fn what_is_not_granted_stays_refused(world) {
         for way in ["closefrom", "all"] {

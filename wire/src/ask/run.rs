@@ -123,16 +123,19 @@ extern "C" fn become_helper(errand: *mut c_void) -> c_int {
     1
 }
 
-/// Makes this the standard input of this process alone, and closes what else the app has open beyond 2; false for errno.
+/// Makes this 0, 1 and 2 of this process alone, and closes what else the app has open; false for errno. All three, because
+/// the C library of a program with a capability opens devices where one of them is closed, and where there are none, ends.
 fn take_input(input: RawDescriptor) -> bool {
     // SAFETY: takes numbers. The first call below gives this process a table of descriptors of its own, and what comes
     // behind it changes that alone.
-    let done = |call, a: c_int, b: c_int, c: c_uint| unsafe { libc::syscall(call, a, b, c) } == 0;
+    let done = |call, a: c_int, b: c_int, c: c_uint| unsafe { libc::syscall(call, a, b, c) } != -1;
     done(libc::SYS_close_range, input.saturating_add(1), c_int::MAX, libc::CLOSE_RANGE_UNSHARE)
         && match input {
             0 => done(libc::SYS_fcntl, 0, libc::F_SETFD, 0),
             _ => done(libc::SYS_dup3, input, 0, 0),
         }
+        && done(libc::SYS_dup3, 0, 1, 0)
+        && done(libc::SYS_dup3, 0, 2, 0)
         && done(libc::SYS_close_range, 3, c_int::MAX, 0)
 }
 
