@@ -78,10 +78,11 @@ world_test! {
 }
 
 world_test! {
-    /// In the child of a process of many threads, in signal handlers on either stack, with all signals blocked.
+    /// In the child of a process of many threads, in signal handlers on either stack, with all signals
+    /// blocked, in threads that are cancelled.
     fn binds_run_helpers_at_every_moment(world) {
         grant(world, [80]);
-        for moment in ["fork", "handler", "alternate", "blocked"] {
+        for moment in ["fork", "handler", "alternate", "blocked", "cancelled"] {
             run(world, "moments", &[moment]);
         }
     }

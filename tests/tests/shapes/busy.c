@@ -78,6 +78,7 @@ int main(void)
     for (int i = 0; i < 4; i++)
         MUST(pthread_join(disturbers[i], NULL) == 0);
     MUST(count_descriptors() == before);
+    be_alone();
     bind_unseen();
     puts("done");
     return 0;

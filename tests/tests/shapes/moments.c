@@ -1,6 +1,6 @@
-/* moments fork|handler|alternate|blocked: binds without the channel in one of the moments in which a program may: in the
- * child of a process of many threads; in a signal's handler, on the thread's stack or on one of its own; with signals
- * blocked, and some of them pending. */
+/* moments fork|handler|alternate|blocked|cancelled: binds without the channel in one of the moments in which a program
+ * may: in the child of a process of many threads; in a signal's handler, on the thread's stack or on one of its own; with
+ * signals blocked, and some of them pending; in threads that are cancelled sooner or later. */
 #include "unseen.h"
 
 static atomic_int handled;
@@ -73,6 +73,46 @@ static void with_blocked_signals(void)
     MUST(sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) && sigismember(&pending, SIGRTMIN + 3));
 }
 
+static atomic_int begun;
+
+static void *bind_until_cancelled(void *argument)
+{
+    int fd = *(int *)argument;
+    begun = 1;
+    for (;;) {
+        int error = try_ip(fd, "127.0.0.1", 80);
+        /* The second time it is bound already. */
+        MUST(error == 0 || (error == EINVAL && port_of(fd) == 80));
+        pthread_testcancel();
+    }
+}
+
+static void in_cancelled_threads(void)
+{
+    static surroundings before, after;
+    pthread_t thread;
+    void *result;
+    for (int round = 0; round < 100; round++) {
+        int fd = tcp();
+        begun = 0;
+        look(&before);
+        MUST(pthread_create(&thread, NULL, bind_until_cancelled, &fd) == 0);
+        while (!begun)
+            sched_yield();
+        for (int later = 0; later < round * 10; later++)
+            sched_yield();
+        MUST(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+        /* No point of cancellation: what was begun is done. */
+        MUST(port_of(fd) == 80);
+        be_alone();
+        look(&after);
+        /* The first thread leaves its stack to those that come. */
+        if (round > 0)
+            must_be_same(&before, &after);
+        close(fd);
+    }
+}
+
 int main(int argc, char **argv)
 {
     MUST(argc == 2);
@@ -85,6 +125,8 @@ int main(int argc, char **argv)
         on_an_alternate_stack();
     else if (!strcmp(argv[1], "blocked"))
         with_blocked_signals();
+    else if (!strcmp(argv[1], "cancelled"))
+        in_cancelled_threads();
     else
         return 2;
     puts("done");

@@ -46,6 +46,7 @@ int main(int argc, char **argv)
     MUST(pthread_join(other, NULL) == 0 && timer_delete(timer) == 0);
     MUST(handled > 300);
     MUST(count_descriptors() == before);
+    be_alone();
     bind_unseen();
     puts("done");
     return 0;

@@ -44,9 +44,27 @@ static inline void leave_out(char *text, const char *mark)
     memmove(line, at + 1, strlen(at + 1) + 1);
 }
 
-static inline void look(surroundings *now)
+/* The line of the status that counts threads. */
+static inline void read_threads(char *line)
 {
     static char status[8192];
+    read_file("/proc/self/status", status, sizeof status);
+    char *threads = strstr(status, "\nThreads:");
+    if (threads)
+        sprintf(line, "%.*s", (int)(strchr(threads + 1, '\n') - threads), threads);
+}
+
+/* Waits until this is the only thread: those that were joined may take a moment to be gone. */
+static inline void be_alone(void)
+{
+    char threads[32] = {0};
+    do
+        read_threads(threads);
+    while (strcmp(threads, "\nThreads:\t1"));
+}
+
+static inline void look(surroundings *now)
+{
     struct sigaction action;
     struct stat file;
     siginfo_t child = {0};
@@ -66,10 +84,7 @@ static inline void look(surroundings *now)
             now->handlers[signal] = action.sa_handler;
     now->has_child = waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 ? 0 : errno;
     now->child = child.si_pid;
-    read_file("/proc/self/status", status, sizeof status);
-    char *threads = strstr(status, "\nThreads:");
-    if (threads)
-        memcpy(now->threads, threads, strchr(threads + 1, '\n') - threads);
+    read_threads(now->threads);
     read_file("/proc/self/maps", now->maps, sizeof now->maps);
     leave_out(now->maps, "[stack]");
 }
