@@ -154,15 +154,18 @@ fn the_man_pages_know_the_names() {
     }
 }
 
-/// The units of the broker run the helper that is installed, on the socket that the shim looks for.
+/// The units of the broker, and its recipes, run the helper that is installed, on the socket that the shim looks for.
 #[test]
 fn the_units_know_the_names() {
     use rauthbind_wire::names::{BROKER, BROKER_ARGUMENT, HELPER};
     let socket = text("packaging/systemd/rauthbind-broker.socket");
     assert!(socket.contains(&format!("\nListenSequentialPacket={BROKER}\n")), "{socket}");
     let service = text("packaging/systemd/rauthbind-broker@.service");
-    let run = format!("\nExecStart={HELPER} {}\n", BROKER_ARGUMENT.to_str().unwrap());
-    assert!(service.contains(&run), "{service}");
+    let run = format!("{HELPER} {}", BROKER_ARGUMENT.to_str().unwrap());
+    assert!(service.contains(&format!("\nExecStart={run}\n")), "{service}");
+    // What the page says for those who have no systemd.
+    let recipes = text("docs/man/rauthbind-recipes.7").replace("\\-", "-");
+    assert!(recipes.contains(BROKER) && recipes.contains(&run));
 }
 
 /// The programs look for each other where `cargo xtask install` puts them.

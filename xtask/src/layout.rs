@@ -57,6 +57,7 @@ pub const TABLE: &[Row] = &[
     row("bin/rauthbind", 0o755, Origin::Program("rauthbind")),
     row("share/man/man1/rauthbind.1", 0o644, Origin::Checkout("docs/man/rauthbind.1")),
     row("share/man/man5/rauthbind-rules.5", 0o644, Origin::Checkout("docs/man/rauthbind-rules.5")),
+    row("share/man/man7/rauthbind-recipes.7", 0o644, Origin::Checkout("docs/man/rauthbind-recipes.7")),
     row("share/man/man8/rauthbind-helper.8", 0o644, Origin::Checkout("docs/man/rauthbind-helper.8")),
     row("share/bash-completion/completions/rauthbind", 0o644, Origin::Checkout("packaging/completions/rauthbind.bash")),
     row("share/zsh/site-functions/_rauthbind", 0o644, Origin::Checkout("packaging/completions/_rauthbind")),
