@@ -30,13 +30,14 @@ fn examples(page: &str) -> Vec<String> {
 world_test! {
     /// systemd finds nothing to complain of in the broker's units and in those that the manual shows.
     fn unit_files_are_correct(world) {
-        let page = fs::read_to_string("/usr/local/share/man/man1/rauthbind.1").unwrap();
-        let examples = examples(&page);
-        assert!(!examples.is_empty());
         let mut units = BROKER.map(|unit| format!("/usr/local/lib/systemd/system/{unit}")).to_vec();
-        for (nth, text) in examples.iter().enumerate() {
-            units.push(format!("/run/tmp/example-{nth}.service"));
-            fs::write(units.last().unwrap(), text).unwrap();
+        for page in ["man1/rauthbind.1", "man7/rauthbind-recipes.7"] {
+            let examples = examples(&fs::read_to_string(format!("/usr/local/share/man/{page}")).unwrap());
+            assert!(!examples.is_empty(), "{page}");
+            for text in examples {
+                units.push(format!("/run/tmp/example-{}.service", units.len()));
+                fs::write(units.last().unwrap(), text).unwrap();
+            }
         }
         for unit in units {
             let said = world.command("root", ["systemd-analyze", "verify", "--man=no", &unit]).run().successful();
