@@ -231,7 +231,8 @@ impl Outcome {
         match self {
             Outcome::Bound(..) => Reply::Bound,
             // With the capability effective: so it is not the port that is refused, but the capability.
-            Outcome::Failed(_, _, Errno::EACCES) => Reply::Powerless,
+            Outcome::Failed(_, _, Errno::EACCES) => Reply::Unable,
+            Outcome::Denied(Denial::Refused(_, Refusal::Untrusted(_))) => Reply::Unable,
             Outcome::Failed(_, _, errno) => Reply::Failed(*errno as i32),
             Outcome::Denied(Denial::NotMyUser(_)) => Reply::NotMyUser,
             Outcome::Denied(_) => Reply::Failed(libc::EACCES),

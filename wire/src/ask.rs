@@ -43,7 +43,7 @@ pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) 
             Ok(Reply::Bound) => return Ok(()),
             Ok(Reply::Failed(errno)) => return Err(errno),
             Ok(Reply::NotMyUser) => Failure::NotMyUser,
-            Ok(Reply::Powerless) => Failure::Powerless,
+            Ok(Reply::Unable) => Failure::Unable,
             Err(_) if is_bound() => return Ok(()),
             Err(failure) => failure,
         };
@@ -82,8 +82,8 @@ pub enum Failure {
     NoChannel,
     /// The helper serves another user.
     NotMyUser,
-    /// The helper's capability counts for nothing there.
-    Powerless,
+    /// The helper trusts no rules that it sees, or its capability counts for nothing there.
+    Unable,
     /// The helper would have no capability.
     NoNewPrivileges,
     /// The helper ended, or said what is no reply.
@@ -98,7 +98,7 @@ impl fmt::Display for Failure {
             Failure::Untried => write!(out, "not tried"),
             Failure::NoChannel => write!(out, "closed, or never there"),
             Failure::NotMyUser => write!(out, "serves another user"),
-            Failure::Powerless => write!(out, "has no say in this network namespace"),
+            Failure::Unable => write!(out, "is not able to serve where it is"),
             Failure::NoNewPrivileges => write!(out, "no_new_privs is set"),
             Failure::NoReply => write!(out, "ended without a reply"),
             Failure::Errno(errno) => write!(out, "errno {errno}"),

@@ -31,7 +31,7 @@ const REPLY_MAGIC: [u8; 4] = *b"rab!";
 const BOUND: u16 = 0;
 const FAILED: u16 = 1;
 const NOT_MY_USER: u16 = 2;
-const POWERLESS: u16 = 4;
+const UNABLE: u16 = 4;
 
 /// "Bind the socket that comes with this to that address."
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +71,9 @@ pub enum Reply {
     Failed(i32),
     /// Nothing was tried: the sender runs under another user id than the helper. Another helper may know it.
     NotMyUser,
-    /// A rule grants it, but to the kernel the helper's capability counts for nothing there, as in a user namespace that
-    /// does not own the socket's network namespace. Another helper may be elsewhere.
-    Powerless,
+    /// It is not, because the helper sees no rules that it may trust, or because its capability counts for nothing in that
+    /// network namespace: so it is in a user namespace, for instance. A helper elsewhere may be able to.
+    Unable,
 }
 
 impl Reply {
@@ -83,7 +83,7 @@ impl Reply {
             Reply::Bound => (BOUND, 0),
             Reply::Failed(errno) => (FAILED, errno),
             Reply::NotMyUser => (NOT_MY_USER, 0),
-            Reply::Powerless => (POWERLESS, 0),
+            Reply::Unable => (UNABLE, 0),
         };
         let mut frame = Writer::<REPLY_SIZE>::new();
         frame.put(&REPLY_MAGIC);
@@ -102,7 +102,7 @@ impl Reply {
             (BOUND, 0) => Some(Reply::Bound),
             (FAILED, 1..) => Some(Reply::Failed(errno)),
             (NOT_MY_USER, 0) => Some(Reply::NotMyUser),
-            (POWERLESS, 0) => Some(Reply::Powerless),
+            (UNABLE, 0) => Some(Reply::Unable),
             _ => None,
         }
     }
@@ -186,7 +186,7 @@ mod tests {
             Reply::Failed(libc::EACCES),
             Reply::Failed(libc::EADDRINUSE),
             Reply::NotMyUser,
-            Reply::Powerless,
+            Reply::Unable,
         ] {
             assert_eq!(Reply::from_bytes(&reply.to_bytes()), Some(reply));
         }
@@ -199,7 +199,7 @@ mod tests {
             assert_eq!(Reply::from_bytes(&good[..size]), None, "{size} bytes");
         }
         for (verdict, errno) in
-            [(BOUND, libc::EACCES), (FAILED, 0), (FAILED, -1), (NOT_MY_USER, 1), (POWERLESS, 1), (3, 0), (u16::MAX, 0)]
+            [(BOUND, libc::EACCES), (FAILED, 0), (FAILED, -1), (NOT_MY_USER, 1), (UNABLE, 1), (3, 0), (u16::MAX, 0)]
         {
             let mut bad = good;
             bad[6..8].copy_from_slice(&verdict.to_ne_bytes());
