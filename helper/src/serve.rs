@@ -114,8 +114,10 @@ impl Helper {
 
     /// Serves until the last holder of the channel's other end is gone.
     pub fn serve(mut self) {
+        // A stream has no empty messages, and the kernel gives its end credentials: those of process 0.
+        let is_stream = sys::socket_kind(CHANNEL).is_ok_and(|kind| kind.socket_type == libc::SOCK_STREAM);
         while let Ok(received) = fdpass::receive(CHANNEL) {
-            if received.is_end() {
+            if received.is_end() || (is_stream && received.bytes().is_empty()) {
                 return;
             }
             self.answer(received);
