@@ -43,6 +43,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "unbound", provides: "unbound" },
     Package { debian: "bind9-dnsutils", provides: "dig" },
     Package { debian: "ucspi-tcp", provides: "tcpserver" },
+    Package { debian: "ucspi-unix", provides: "unixserver" },
     Package { debian: "ipsvd", provides: "tcpsvd" },
     Package { debian: "runit", provides: "runsv" },
     Package { debian: "daemontools", provides: "supervise" },
