@@ -26,8 +26,8 @@ pub struct Account {
     pub shell: String,
 }
 
-/// Becomes this user for good: supplementary groups, group ids, user ids, in that order. Of the capabilities, one stays
-/// permitted, for the helper.
+/// Becomes this user for good: supplementary groups, group ids, user ids, in that order. Of the capabilities, those stay
+/// that handing one over to the helper takes: whoever calls this gives them up afterwards.
 ///
 /// Gives what the user database says of the user; `None` for a number that it does not know.
 ///
@@ -57,7 +57,7 @@ pub fn become_user(user: &str, group: Option<&str>) -> Result<Option<Account>, E
     let _ = prctl::set_keepcaps(true);
     step("setresuid", setresuid(uid, uid, uid))?;
     // Those that are inheritable outlive the change of user.
-    step("capset", sys::keep_the_capability_alone())?;
+    step("capset", sys::keep_what_handing_over_takes())?;
     Ok(known.map(|entry| entry.account()))
 }
 

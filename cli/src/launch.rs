@@ -44,7 +44,9 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
     }
     let server = setup::check_shim().and_then(|()| find_server(&environment));
     if !geteuid().is_root() {
-        sys::give_up_the_capability().map_err(Error::Capability)?;
+        // What was root's, `-u` does not leave to anybody.
+        let give_up = if run.user.is_some() { sys::give_up_all_capabilities } else { sys::give_up_the_capability };
+        give_up().map_err(Error::Capability)?;
     }
     match &server {
         Ok(server) => explain(run, server),

@@ -18,6 +18,9 @@ use rauthbind_wire::sys::{Descriptor, RawDescriptor};
 /// `CAP_NET_BIND_SERVICE` of linux/capability.h.
 const NET_BIND_SERVICE: u8 = 10;
 
+/// `CAP_SETPCAP`, without which the bounding set cannot be narrowed.
+const SETPCAP: u8 = 8;
+
 /// Whether the loader treats this program as privileged (AT_SECURE in getauxval(3)).
 pub fn is_secure_execution() -> bool {
     // SAFETY: getauxval only looks up a number.
@@ -58,11 +61,19 @@ pub fn has_capability() -> bool {
     capabilities().is_ok_and(|[low, _]| low.permitted & THE_CAPABILITY != 0)
 }
 
-/// Gives up every capability but the one, which stays permitted if it was, in every set but the bounding set.
-pub fn keep_the_capability_alone() -> nix::Result<()> {
+/// Gives up every capability but those that handing the one over takes, if they were permitted: the one, and what
+/// [`bound_the_capability`] needs. In every set but the bounding set.
+pub fn keep_what_handing_over_takes() -> nix::Result<()> {
     let [low, _] = capabilities()?;
-    let kept = Capabilities { permitted: low.permitted & THE_CAPABILITY, ..Capabilities::default() };
+    let bounding = low.permitted & (1 << SETPCAP);
+    let kept =
+        Capabilities { effective: bounding, permitted: bounding | low.permitted & THE_CAPABILITY, inheritable: 0 };
     set_capabilities([kept, Capabilities::default()])
+}
+
+/// Gives up every capability, in every set but the bounding set.
+pub fn give_up_all_capabilities() -> nix::Result<()> {
+    set_capabilities([Capabilities::default(); 2])
 }
 
 /// Gives up the capability: the command is not to have what only the helper needs.
