@@ -27,7 +27,7 @@ pub struct Account {
 }
 
 /// Becomes this user for good: supplementary groups, group ids, user ids, in that order. Of the capabilities, those stay
-/// that handing one over to the helper takes: whoever calls this gives them up afterwards.
+/// that handing one over to the helper takes: whoever calls this gives them up afterwards. Root keeps its own.
 ///
 /// Gives what the user database says of the user; `None` for a number that it does not know.
 ///
@@ -56,8 +56,10 @@ pub fn become_user(user: &str, group: Option<&str>) -> Result<Option<Account>, E
     // Where it is locked, there is no capability to hand over, and the helper's file has its own.
     let _ = prctl::set_keepcaps(true);
     step("setresuid", setresuid(uid, uid, uid))?;
-    // Those that are inheritable outlive the change of user.
-    step("capset", sys::keep_what_handing_over_takes())?;
+    if !uid.is_root() {
+        // Those that are inheritable outlive the change of user.
+        step("capset", sys::keep_what_handing_over_takes())?;
+    }
     Ok(known.map(|entry| entry.account()))
 }
 

@@ -158,6 +158,20 @@ world_test! {
     }
 }
 
+world_test! {
+    /// Root who becomes root has what root has, under no_new_privs too, where no program gets back what was given up.
+    fn root_stays_root(world) {
+        compile(world, &["look"]);
+        for before in ["", "setpriv --no-new-privs", "setpriv --bounding-set -chown --inh-caps +sys_nice"] {
+            let plain = look(world, "root", words(&format!("{before} /run/bin/look")));
+            let seen = look(world, "root", words(&format!("{before} rauthbind -u root /run/bin/look")));
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                assert_eq!(seen.one(set), plain.one(set), "{before}: {set}");
+            }
+        }
+    }
+}
+
 /// Runs a shell script as root.
 #[track_caller]
 fn as_root(world: &World, script: &str) {
