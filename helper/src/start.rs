@@ -184,6 +184,7 @@ fn become_peer() -> Result<(), Error> {
     step("capset", sys::set_capabilities(false))?;
     step("SO_PASSCRED", set_pass_credentials(CHANNEL).map_err(Errno::from_raw))?;
     // Nobody is to keep a process by saying nothing.
+    sys::heed_alarm();
     alarm::set(BROKER_PATIENCE);
     Ok(())
 }

@@ -189,3 +189,14 @@ pub fn ignore_broken_pipes() {
     // SAFETY: no handler is installed, so none can be run; cannot fail for this signal.
     let _ = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
+
+/// Has SIGALRM end this process, whatever whoever started it has done about that signal: unixserver(1) ignores it.
+pub fn heed_alarm() {
+    // SAFETY: no handler is installed. The set is filled before it is used, and the kernel keeps no pointer to it.
+    unsafe {
+        libc::signal(libc::SIGALRM, libc::SIG_DFL);
+        let mut signals: libc::sigset_t = std::mem::zeroed();
+        libc::sigaddset(&raw mut signals, libc::SIGALRM);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const signals, ptr::null_mut());
+    }
+}

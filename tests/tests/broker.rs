@@ -184,8 +184,13 @@ struct Connection<'w> {
 impl<'w> Connection<'w> {
     /// Makes one as a super-server does, which has the helper be run by root.
     fn open(world: &'w World, user: &str, kind: SockType) -> Connection<'w> {
+        Connection::open_under(world, user, kind, &[])
+    }
+
+    /// The same by a program that becomes the helper.
+    fn open_under(world: &'w World, user: &str, kind: SockType, before: &[&str]) -> Connection<'w> {
         let (end, accepted) = connection(world, user, kind);
-        let helper = world.command("root", [HELPER, "--broker"]).stdin(accepted).start();
+        let helper = world.command("root", [before, &[HELPER, "--broker"]].concat()).stdin(accepted).start();
         Connection { world, end, helper }
     }
 
@@ -541,6 +546,22 @@ world_test! {
         binds(world, "alice", UNDER, "80 0\n");
         drop(silent);
         no_helper_is_left();
+    }
+}
+
+world_test! {
+    /// Silent connections end where the super-server ignores or blocks the signal by which they do, too.
+    fn the_end_of_the_silent_cannot_be_ignored(world) {
+        for wrapper in ["--ignore-signal=ALRM", "--block-signal=ALRM"] {
+            let connection = Connection::open_under(world, "alice", SockType::SeqPacket, &["env", wrapper]);
+            let status = connection.process().file("status");
+            for set in ["SigIgn", "SigBlk"] {
+                let signals = status.lines().find_map(|line| line.strip_prefix(set)?.strip_prefix(":\t")).unwrap();
+                let signals = u64::from_str_radix(signals, 16).unwrap();
+                assert_eq!(signals >> (Signal::SIGALRM as i32 - 1) & 1, 0, "{wrapper}: {set}");
+            }
+            connection.end();
+        }
     }
 }
 
