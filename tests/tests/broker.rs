@@ -425,6 +425,27 @@ fn ends_at_once(world: &World, user: &str, argv: &[&str], stdin: OwnedFd, told: 
 }
 
 world_test! {
+    /// In a user namespace of its own, a program whose own helper sees no rules of root's is served by the broker, which
+    /// does; and its launcher, if it is there too, has nothing to complain of.
+    fn user_namespaces_are_served(world) {
+        compile(world, &["binds"]);
+        world.grant("byport/80", "alice");
+        let _server = start_any_server(world);
+        let close = "exec 1023>&-; exec \"$@\"";
+        for before in [
+            ["rauthbind unshare --user --map-current-user bash -c", close, "bash"],
+            ["unshare --user --map-current-user rauthbind bash -c", close, "bash"],
+            ["unshare --user --map-current-user rauthbind", "env", "env"],
+        ] {
+            let [start, script, zero] = before;
+            let line = [words(start), vec![script.into()], words(zero), words("/run/bin/binds 80 81")].concat();
+            let done = world.command("alice", line).run().successful();
+            assert_eq!((&*done.stdout, &*done.stderr), ("80 0\n81 13\n", ""), "{before:?}");
+        }
+    }
+}
+
+world_test! {
     /// A broker that cannot become the user who asks never serves: not one that an ordinary user starts, nor one of
     /// root's without the capabilities, nor for root.
     fn who_cannot_become_the_user_never_serves(world) {
