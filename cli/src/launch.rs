@@ -34,6 +34,9 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
         return Err(Error::Secure);
     }
     let mut environment = sys::environment();
+    if sys::has_capability() {
+        sys::keep_others_out().map_err(Error::Capability)?;
+    }
     if let Some(user) = &run.user {
         let account = identity::become_user(user, run.group.as_deref())?;
         if run.user_environment {

@@ -91,6 +91,12 @@ pub fn give_up_the_capability() -> nix::Result<()> {
     set_capabilities([without, high])
 }
 
+/// Keeps other processes of the user out of this one, until it becomes another program: who gives a capability up can be
+/// traced by those who never had it, while what it started still has it (ptrace(2)).
+pub fn keep_others_out() -> nix::Result<()> {
+    prctl::set_dumpable(false)
+}
+
 /// Takes the capability out of the bounding set, where this process may (CAP_SETPCAP): then no program that the command
 /// runs can get it.
 pub fn bound_the_capability() {
@@ -212,6 +218,7 @@ struct Orphan {
     arguments: *const *const c_char,
     input: RawDescriptor,
     hand_over: bool,
+    flags: c_int,
     complaint: &'static [u8],
 }
 
@@ -235,7 +242,8 @@ impl Stack {
 /// the command, which has our process id, never has a child that it did not start. To be called once.
 ///
 /// Like vfork(2), without a copy of our memory: what a launch costs is page faults, for the most part. With `hand_over`
-/// it is given the capability that this process has, as an ambient one (capabilities(7)).
+/// it is given the capability that this process has, as an ambient one (capabilities(7)); then, or where it may have one
+/// for another reason, it has memory of its own when this returns.
 ///
 /// # Errors
 /// Where no process can be made. Where the program cannot be executed, `complaint` goes to standard error, later.
@@ -251,7 +259,9 @@ pub fn start_orphan(
     let (program, complaint) = (text(program)?, complaint.leak().as_bytes());
     let arguments: nix::Result<Vec<*const c_char>> = arguments.iter().map(|argument| text(argument)).collect();
     let arguments = [&[program], &*arguments?, &[ptr::null()]].concat().leak().as_ptr();
-    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw(), hand_over, complaint }));
+    // What still has the capability must not share memory with what has given it up, and can be traced.
+    let flags = if has_capability() { libc::CLONE_VM | libc::CLONE_VFORK } else { libc::CLONE_VM };
+    let orphan = Box::leak(Box::new(Orphan { program, arguments, input: input.raw(), hand_over, flags, complaint }));
     // No exit signal: where SIGCHLD is blocked, the command would find one pending that is not its own.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK;
     let [stack, _] = &STACKS;
@@ -282,8 +292,9 @@ fn wait_for(child: libc::pid_t) -> nix::Result<c_int> {
 /// The process between: starts the next and ends, which orphans that.
 extern "C" fn orphan_and_end(orphan: *mut c_void) -> c_int {
     let [_, stack] = &STACKS;
-    // SAFETY: the next process runs on the other stack and only reads `orphan`, while the launcher goes on.
-    c_int::from(unsafe { libc::clone(become_program, stack.top(), libc::CLONE_VM, orphan) } == -1)
+    // SAFETY: `start_orphan` made `orphan`. The next process runs on the other stack and only reads `orphan`, while the
+    // launcher goes on.
+    c_int::from(unsafe { libc::clone(become_program, stack.top(), (*orphan.cast::<Orphan>()).flags, orphan) } == -1)
 }
 
 /// The orphan. It shares memory with the launcher, errno too, so it makes system calls and nothing else.
@@ -291,7 +302,7 @@ extern "C" fn become_program(orphan: *mut c_void) -> c_int {
     // SAFETY: `start_orphan` made `orphan`, and what it points to, valid for as long as this memory exists. dup2 replaces
     // standard input alone, and `input` is another number.
     unsafe {
-        let Orphan { program, arguments, input, hand_over, complaint } = *orphan.cast::<Orphan>();
+        let Orphan { program, arguments, input, hand_over, complaint, .. } = *orphan.cast::<Orphan>();
         libc::setsid();
         if hand_over {
             let low = Capabilities { effective: 0, permitted: THE_CAPABILITY, inheritable: THE_CAPABILITY };

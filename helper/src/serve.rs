@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::unistd::Uid;
+use nix::unistd::{Gid, Uid};
 use rauthbind_policy::{Protocol, Refusal, Request as Question, Rule, Rules, Untrusted, Verdict};
 use rauthbind_wire::fdpass::{self, Received};
 use rauthbind_wire::log::Weight;
@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Helper {
     uid: Uid,
+    gid: Option<Gid>,
     network_namespace: u64,
     port_start: File,
     log: Log,
@@ -56,12 +57,13 @@ enum Outcome {
     Denied(Denial),
 }
 
-/// Why a request is refused. All but [`NotMyUser`](Denial::NotMyUser) are EACCES to the app.
+/// Why a request is refused. What it is to the app, [`Outcome::reply`] tells.
 #[derive(Debug)]
 enum Denial {
     Cut,
     NoCredentials,
     NotMyUser(u32),
+    NotMyGroup(u32),
     Malformed,
     NoSocket,
     NoReplyChannel,
@@ -82,6 +84,7 @@ impl fmt::Display for Denial {
             Denial::Cut => write!(out, "the message is longer, or brings more descriptors, than a request"),
             Denial::NoCredentials => write!(out, "the message comes without credentials"),
             Denial::NotMyUser(uid) => write!(out, "the sender's user id is {uid}, not the helper's"),
+            Denial::NotMyGroup(gid) => write!(out, "the sender's group id is {gid}, not the helper's"),
             Denial::Malformed => write!(out, "the message is no request of this version"),
             Denial::NoSocket => write!(out, "the message does not bring a reply channel and a socket"),
             Denial::NoReplyChannel => write!(out, "the reply channel is not a pipe that never waits"),
@@ -107,9 +110,10 @@ impl fmt::Display for Denial {
 }
 
 impl Helper {
-    /// A helper for sockets of one network namespace, asked by one user.
-    pub fn new(uid: Uid, network_namespace: u64, port_start: File, log: Log) -> Helper {
-        Helper { uid, network_namespace, port_start, log }
+    /// A helper for sockets of one network namespace, asked by one user; and, as the broker, by one with this group id:
+    /// it has the effective one of whoever connected, which may be a setgid program's.
+    pub fn new(uid: Uid, gid: Option<Gid>, network_namespace: u64, port_start: File, log: Log) -> Helper {
+        Helper { uid, gid, network_namespace, port_start, log }
     }
 
     /// Serves until the last holder of the channel's other end is gone.
@@ -130,7 +134,7 @@ impl Helper {
         let [reply_channel, socket] = received.descriptors;
         match outcome {
             // Whatever is done with it may wait, where a stranger holds a lock of it.
-            Outcome::Denied(Denial::NotMyUser(_)) => elsewhere(move || {
+            Outcome::Denied(Denial::NotMyUser(_) | Denial::NotMyGroup(_)) => elsewhere(move || {
                 drop(socket);
                 drop(give(reply_channel, reply));
             }),
@@ -165,6 +169,9 @@ impl Helper {
         let sender = received.sender.ok_or(Denial::NoCredentials)?;
         if sender.uid != self.uid.as_raw() {
             return Err(Denial::NotMyUser(sender.uid));
+        }
+        if self.gid.is_some_and(|gid| sender.gid != gid.as_raw()) {
+            return Err(Denial::NotMyGroup(sender.gid));
         }
         let request = Request::from_bytes(received.bytes()).ok_or(Denial::Malformed)?;
         let [Some(reply_channel), Some(socket)] = &received.descriptors else { return Err(Denial::NoSocket) };
@@ -236,7 +243,7 @@ impl Outcome {
             Outcome::Failed(_, _, Errno::EACCES) => Reply::Unable,
             Outcome::Denied(Denial::Refused(_, Refusal::Untrusted(_))) => Reply::Unable,
             Outcome::Failed(_, _, errno) => Reply::Failed(*errno as i32),
-            Outcome::Denied(Denial::NotMyUser(_)) => Reply::NotMyUser,
+            Outcome::Denied(Denial::NotMyUser(_) | Denial::NotMyGroup(_)) => Reply::NotMyUser,
             Outcome::Denied(_) => Reply::Failed(libc::EACCES),
         }
     }

@@ -140,7 +140,8 @@ pub fn start(asked: &Asked) -> Result<Started, Error> {
     let port_start = File::open(names::UNPRIVILEGED_PORT_START).map_err(Error::PrivilegedPorts)?;
     let network_namespace = own_network_namespace()?;
     confine()?;
-    Ok(Started::Serving(Helper::new(getuid(), network_namespace, port_start, Log::new())))
+    let gid = asked.broker.then(getgid);
+    Ok(Started::Serving(Helper::new(getuid(), gid, network_namespace, port_start, Log::new())))
 }
 
 impl Asked {

@@ -75,22 +75,17 @@ pub fn peer(socket: RawDescriptor) -> nix::Result<(Uid, Gid)> {
 
 /// The supplementary groups of whoever connected this AF_UNIX socket, as they were then (SO_PEERGROUPS, Linux 4.13).
 pub fn peer_groups(socket: RawDescriptor) -> nix::Result<Vec<Gid>> {
-    let mut groups: Vec<libc::gid_t> = Vec::new();
-    loop {
-        let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).map_err(|_| Errno::EINVAL)?;
-        let pointer = groups.as_mut_ptr().cast();
-        // SAFETY: the kernel writes at most `length` bytes to `groups`, which has so many; where that is too few, it
-        // gives the length that it needs.
-        let result = unsafe {
-            Errno::result(libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERGROUPS, pointer, &raw mut length))
-        };
-        groups.resize(length as usize / size_of::<libc::gid_t>(), 0);
-        match result {
-            Ok(_) => return Ok(groups.into_iter().map(Gid::from_raw).collect()),
-            Err(Errno::ERANGE) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    /// `NGROUPS_MAX` of linux/limits.h.
+    const MOST: usize = 65536;
+    let mut groups: Vec<libc::gid_t> = vec![0; MOST];
+    let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).map_err(|_| Errno::EINVAL)?;
+    let pointer = groups.as_mut_ptr().cast();
+    // SAFETY: the kernel writes at most `length` bytes to `groups`, which has so many.
+    Errno::result(unsafe {
+        libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERGROUPS, pointer, &raw mut length)
+    })?;
+    groups.truncate(length as usize / size_of::<libc::gid_t>());
+    Ok(groups.into_iter().map(Gid::from_raw).collect())
 }
 
 /// What a socket is.

@@ -34,7 +34,7 @@ use self::sys::Patience;
 pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) -> Result<(), c_int> {
     // In case a helper dies behind its bind.
     let was_unbound = sys::local_port(socket) == Some(0);
-    let is_bound = || was_unbound && sys::local_port(socket).is_some_and(|port| port != 0);
+    let is_bound = || was_unbound && sys::local_port(socket) == request.address.port();
     let mut exchange = Exchange::of(socket, request);
     let mut failures = [Failure::Untried; 3];
     let ways = [Exchange::over_channel, Exchange::with_helper_run_once, Exchange::with_broker];
@@ -51,13 +51,18 @@ pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) 
             break;
         }
     }
+    tell(failures);
+    Err(libc::EACCES)
+}
+
+/// Says in the log why nobody could be asked, once for each process. A function of its own, to spare the others its stack.
+#[inline(never)]
+fn tell([channel, helper, broker]: [Failure; 3]) {
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::Relaxed) {
-        let [channel, helper, broker] = failures;
         let text = format_args!("no helper for a bind: channel: {channel}; {HELPER}: {helper}; {BROKER}: {broker}");
         log::line(Weight::Notice, "rauthbind", text);
     }
-    Err(libc::EACCES)
 }
 
 /// Does at load what may not be done in a bind: it takes locks of the loader.
@@ -86,6 +91,8 @@ pub enum Failure {
     Unable,
     /// The helper would have no capability.
     NoNewPrivileges,
+    /// The next child would be the first process of a new namespace, which ends with it.
+    NoFirstProcess,
     /// The helper ended, or said what is no reply.
     NoReply,
     /// A system call failed; ETIMEDOUT where patience ended.
@@ -100,6 +107,7 @@ impl fmt::Display for Failure {
             Failure::NotMyUser => write!(out, "serves another user"),
             Failure::Unable => write!(out, "is not able to serve where it is"),
             Failure::NoNewPrivileges => write!(out, "no_new_privs is set"),
+            Failure::NoFirstProcess => write!(out, "would be the first process of its namespace"),
             Failure::NoReply => write!(out, "ended without a reply"),
             Failure::Errno(errno) => write!(out, "errno {errno}"),
         }
@@ -132,6 +140,9 @@ impl Exchange<'_> {
     fn with_helper_run_once(&mut self, _: Option<&Channel>) -> Result<Reply, Failure> {
         if sys::has_no_new_privileges() {
             return Err(Failure::NoNewPrivileges);
+        }
+        if sys::would_begin_process_namespace() {
+            return Err(Failure::NoFirstProcess);
         }
         let (ours, helpers) = channel::create()?;
         let reply_channel = self.send(ours.raw())?;

@@ -32,6 +32,8 @@ pub struct Sender {
     pub pid: libc::pid_t,
     /// Real user id, unless the sender chose another of its own ids, or has CAP_SETUID.
     pub uid: libc::uid_t,
+    /// The same of the group id, and CAP_SETGID.
+    pub gid: libc::gid_t,
 }
 
 /// One message as it came in.
@@ -133,7 +135,7 @@ pub fn receive(channel: RawDescriptor) -> Result<Received, c_int> {
                 }
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => {
                     let credentials = ptr::read_unaligned(data.cast::<libc::ucred>());
-                    received.sender = Some(Sender { pid: credentials.pid, uid: credentials.uid });
+                    received.sender = Some(Sender { pid: credentials.pid, uid: credentials.uid, gid: credentials.gid });
                 }
                 // Where whoever made the channel asked for it (SO_PASSPIDFD): not ours to keep.
                 (libc::SOL_SOCKET, SCM_PIDFD) => {

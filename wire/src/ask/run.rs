@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use crate::names::{HELPER_FILE, ONCE};
 use crate::sys::{Descriptor, RawDescriptor, again_when_interrupted, errno};
 
-/// In bytes. Two of them are in the frame of the calling thread, whose whole stack may be 16 KiB.
-const STACK: usize = 2048;
+/// In bytes. Two of them are in the frame of the calling thread, whose whole stack may be 8 KiB, for signals.
+const STACK: usize = 1024;
 
 /// Where a process that shares the app's memory keeps its few variables; the stack grows down from the end.
 #[repr(align(16))]
@@ -69,13 +69,15 @@ unsafe fn clone(entry: Entry, stack: *mut c_void, flags: c_int, argument: *mut c
 ///
 /// # Errors
 /// The errno of clone(2) or execve(2). Whether the helper has served, only the reply channel tells.
+#[inline(never)]
 pub(super) fn run_helper(input: &Descriptor) -> Result<(), c_int> {
     let stacks = [const { Stack(UnsafeCell::new([0; STACK])) }; 2];
     let [stack, next] = &stacks;
     let mut errand = Errand { input: input.raw(), next: next.top(), failure: 0 };
     // Not SIGSYS: where it is blocked, a seccomp filter that raises it kills the app.
     let before = block_signals(!(1 << (libc::SIGSYS - 1)));
-    // With the app's own table of descriptors: a copy would keep open what other threads close meanwhile.
+    // With the app's own table of descriptors, until there is one without them: a copy would keep open what other threads
+    // close meanwhile.
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES;
     // SAFETY: the child runs `run_and_wait` on a stack of its own, and this thread stands still until it has ended
     // (CLONE_VFORK), so that nobody else uses `errand` or the stacks, nor errno, which the two share.
@@ -90,14 +92,15 @@ pub(super) fn run_helper(input: &Descriptor) -> Result<(), c_int> {
 
 /// The process between.
 extern "C" fn run_and_wait(errand: *mut c_void) -> c_int {
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // A handler of the app's must not run on a stack as small as this.
     block_signals(!0);
     // SAFETY: `run_helper` made `errand`, and stands still. The child runs on the other stack, and this process stands
     // still in its turn until it has become the helper, or ended.
     unsafe {
         let errand = errand.cast::<Errand>();
-        let child = clone(become_helper, (*errand).next, flags, errand.cast());
+        let child =
+            if take_input((*errand).input) { clone(become_helper, (*errand).next, flags, errand.cast()) } else { -1 };
         if child == -1 {
             (*errand).failure = errno();
         } else {
@@ -105,22 +108,6 @@ extern "C" fn run_and_wait(errand: *mut c_void) -> c_int {
         }
     }
     0
-}
-
-/// The process that becomes the helper. By syscall(2), as a library that was preloaded may have an execve of its own, for
-/// which this stack is too small.
-extern "C" fn become_helper(errand: *mut c_void) -> c_int {
-    let arguments: [*const c_char; 3] = [HELPER_FILE.as_ptr(), ONCE.as_ptr(), ptr::null()];
-    let environment: [*const c_char; 1] = [ptr::null()];
-    // SAFETY: as in `run_and_wait`. The arguments are C strings in lists that end with a null pointer.
-    unsafe {
-        let errand = errand.cast::<Errand>();
-        if take_input((*errand).input) {
-            libc::syscall(libc::SYS_execve, HELPER_FILE.as_ptr(), arguments.as_ptr(), environment.as_ptr());
-        }
-        (*errand).failure = errno();
-    }
-    1
 }
 
 /// Makes this 0, 1 and 2 of this process alone, and closes what else the app has open; false for errno. All three, because
@@ -137,6 +124,19 @@ fn take_input(input: RawDescriptor) -> bool {
         && done(libc::SYS_dup3, 0, 1, 0)
         && done(libc::SYS_dup3, 0, 2, 0)
         && done(libc::SYS_close_range, 3, c_int::MAX, 0)
+}
+
+/// The process that becomes the helper. By syscall(2), as a library that was preloaded may have an execve of its own, for
+/// which this stack is too small.
+extern "C" fn become_helper(errand: *mut c_void) -> c_int {
+    let arguments: [*const c_char; 3] = [HELPER_FILE.as_ptr(), ONCE.as_ptr(), ptr::null()];
+    let environment: [*const c_char; 1] = [ptr::null()];
+    // SAFETY: as in `run_and_wait`. The arguments are C strings in lists that end with a null pointer.
+    unsafe {
+        libc::syscall(libc::SYS_execve, HELPER_FILE.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+        (*errand.cast::<Errand>()).failure = errno();
+    }
+    1
 }
 
 /// Waits for the end of a child, if it is still there: where SIGCHLD is ignored, the kernel takes it away.

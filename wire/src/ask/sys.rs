@@ -1,6 +1,6 @@
 //! The system calls that only the asking side makes, each in a small function. What they return as an error is an errno.
 
-use core::ffi::{c_int, c_long};
+use core::ffi::{CStr, c_int, c_long};
 use core::ptr;
 
 use crate::sys::{Descriptor, RawDescriptor, again_when_interrupted, check};
@@ -44,6 +44,17 @@ pub(super) fn local_port(socket: RawDescriptor) -> Option<u16> {
 pub(super) fn has_no_new_privileges() -> bool {
     // SAFETY: takes numbers.
     unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 }
+}
+
+/// Whether a child of the calling thread would be process 1 of a new process namespace, with whose end nobody can be
+/// forked into it any more (unshare(2), pid_namespaces(7)). Where there is no /proc to ask, it is taken not to be so.
+pub(super) fn would_begin_process_namespace() -> bool {
+    let is_there = |path: &CStr| {
+        // SAFETY: the kernel reads a C string.
+        unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::F_OK) == 0 }
+    };
+    // Missing as long as nobody is in it.
+    !is_there(c"/proc/thread-self/ns/pid_for_children") && is_there(c"/proc/thread-self/ns/pid")
 }
 
 /// How long what cannot be done at once waits before it is tried again, in milliseconds: doubled from the one to the
