@@ -32,7 +32,7 @@ pub struct Run {
 
 /// The text of `--help`.
 pub const HELP: &str = "\
-Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--depth N] [-v] [--] COMMAND [ARG...]
+Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--depth N | --deep] [-v] [--] COMMAND [ARG...]
 
 Runs COMMAND, unchanged, as the user you are, and lets it and all programs that it starts bind the privileged ports
 (80, 443, 53/udp ...) that the administrator has granted to that user in /etc/rauthbind. All other ports stay refused.
@@ -53,14 +53,14 @@ Examples:
     rauthbind python3 -m http.server 80
 
   A service that root starts, to run as another user:
-    rauthbind -u www-data node /srv/app/server.js
+    rauthbind -u www-data --user-env node /srv/app/server.js
 
   Grant UDP port 53 alone:
     install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/53,udp
 
 Exit status: that of COMMAND; 125 if rauthbind itself fails, 126 if COMMAND cannot be executed, 127 if it is not found.
 
-See rauthbind(1), rauthbind-rules(5) and rauthbind-helper(8).
+See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7) and rauthbind-helper(8).
 ";
 
 /// Reads the command line.

@@ -3,6 +3,7 @@
 use std::ffi::c_int;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
@@ -16,7 +17,7 @@ pub enum Error {
     /// What was asked for cannot be printed.
     Output(io::Error),
     /// Run setuid, setgid or with file capabilities: everybody would get what is meant for one.
-    Secure,
+    Secure(PathBuf),
     /// `-u` or `-g` names nobody.
     Unknown {
         /// "user" or "group".
@@ -34,6 +35,8 @@ pub enum Error {
     Identity(&'static str, Errno),
     /// The capability cannot be taken from the command.
     Capability(Errno),
+    /// The command is there, but what its first line names, or its loader, is not.
+    Interpreter(String),
     /// The command cannot be run.
     Command(String, Errno),
 }
@@ -42,7 +45,7 @@ impl Error {
     /// 125 for our own failure, 127 where there is no such command, 126 where it cannot be executed.
     pub fn exit_status(&self) -> c_int {
         match self {
-            Error::Command(_, Errno::ENOENT) => 127,
+            Error::Command(_, Errno::ENOENT) | Error::Interpreter(_) => 127,
             Error::Command(..) => 126,
             _ => 125,
         }
@@ -54,11 +57,14 @@ impl fmt::Display for Error {
         match self {
             Error::Usage(error) => write!(out, "{error}; try 'rauthbind --help'"),
             Error::Output(error) => write!(out, "standard output: {error}"),
-            Error::Secure => write!(
-                out,
-                "runs setuid, setgid or with capabilities of its own, which it must not; \
-                 as root, run: chmod u-s,g-s and setcap -r on the rauthbind program"
-            ),
+            Error::Secure(path) => {
+                let path = path.display();
+                write!(
+                    out,
+                    "{path} is setuid, setgid or has capabilities of its own, which it must not; as root, run: chmod \
+                     u-s,g-s {path}; setcap -r {path}"
+                )
+            }
             Error::Unknown { kind, name } => {
                 write!(out, "there is no {kind} {name:?}; see 'getent passwd' and 'getent group'")
             }
@@ -77,6 +83,9 @@ impl fmt::Display for Error {
             }
             Error::Capability(errno) => {
                 write!(out, "CAP_NET_BIND_SERVICE cannot be taken from the command: {}", errno.desc())
+            }
+            Error::Interpreter(command) => {
+                write!(out, "{}: its interpreter, as its first line names it, was not found", command.escape_debug())
             }
             Error::Command(command, errno) => write!(out, "{}: {}", command.escape_debug(), errno.desc()),
         }

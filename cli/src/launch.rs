@@ -5,7 +5,8 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::unistd::{execvpe, geteuid, getuid};
+use nix::unistd::{AccessFlags, access, execvpe, geteuid, getuid};
+use rauthbind_wire::ask::is_broker_there;
 use rauthbind_wire::channel::{self, Channel};
 use rauthbind_wire::names::{self, HELPER, SHIM};
 
@@ -31,7 +32,7 @@ enum Server {
 /// [`Error`] where it does not; what only keeps the command from its ports is told on standard error instead.
 pub fn launch(run: &Run) -> Result<Infallible, Error> {
     if sys::is_secure_execution() {
-        return Err(Error::Secure);
+        return Err(Error::Secure(std::env::current_exe().unwrap_or_else(|_| "rauthbind".into())));
     }
     let mut environment = sys::environment();
     if sys::has_capability() {
@@ -60,7 +61,7 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
     }
     match setup::check_rules() {
         // The broker may see others.
-        Err(problem) if !setup::is_broker_there() => say(&problem),
+        Err(problem) if !is_broker_there() => say(&problem),
         Ok(()) | Err(_) => {}
     }
     execute(run, &environment)
@@ -78,7 +79,7 @@ fn find_server(environment: &[CString]) -> Result<Server, Problem> {
         }
         Err(problem) => match outer {
             Some(outer) => Ok(Server::OuterHelper(outer)),
-            None if setup::is_broker_there() => Ok(Server::Broker),
+            None if is_broker_there() => Ok(Server::Broker),
             None => Err(problem),
         },
     }
@@ -167,7 +168,12 @@ fn execute(run: &Run, environment: &[CString]) -> Result<Infallible, Error> {
     let arguments: Result<Vec<CString>, _> = run.command.iter().map(|argument| c_string(argument)).collect();
     let arguments = arguments.map_err(failed)?;
     let command = arguments.first().ok_or_else(|| failed(Errno::ENOENT))?;
-    execvpe(command, &arguments, environment).map_err(failed)
+    execvpe(command, &arguments, environment).map_err(|errno| match command.to_str() {
+        Ok(path) if errno == Errno::ENOENT && path.contains('/') && access(path, AccessFlags::F_OK).is_ok() => {
+            Error::Interpreter(path.to_owned())
+        }
+        _ => failed(errno),
+    })
 }
 
 fn c_string(text: &OsStr) -> nix::Result<CString> {

@@ -11,7 +11,7 @@ use nix::sys::prctl;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access, geteuid};
 use rauthbind_policy::{Distrust, Rules, Untrusted};
-use rauthbind_wire::names::{BROKER, HELPER, RULES, SHIM};
+use rauthbind_wire::names::{HELPER, RULES, SHIM};
 
 use crate::sys;
 
@@ -60,7 +60,8 @@ impl fmt::Display for Problem {
             Problem::NoNewPrivileges => write!(
                 out,
                 "no_new_privs is set, so that {HELPER} cannot have its capability; start rauthbind before it is set \
-                 (systemd: NoNewPrivileges=no), or start the broker (systemctl enable --now rauthbind-broker.socket)"
+                 (systemd: NoNewPrivileges=no), or start the broker (systemctl enable --now \
+                 rauthbind-broker.socket; other service managers: rauthbind-recipes(7))"
             ),
             Problem::Bounded => write!(
                 out,
@@ -149,11 +150,6 @@ fn check_file() -> Result<(), Problem> {
         Ok(mount) if mount.flags().contains(FsFlags::ST_NOSUID) => Err(Problem::Nosuid),
         Ok(_) | Err(_) => Ok(()),
     }
-}
-
-/// Whether the broker can be asked in the place of a helper of our own.
-pub fn is_broker_there() -> bool {
-    access(BROKER, AccessFlags::W_OK).is_ok()
 }
 
 /// What keeps every rule from being a rule.

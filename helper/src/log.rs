@@ -26,12 +26,14 @@ pub struct Log {
     told: Vec<Request>,
 }
 
-impl Log {
+impl Default for Log {
     /// A log in which nothing has been written.
-    pub fn new() -> Log {
+    fn default() -> Log {
         Log { window_began: Instant::now(), written: 0, suppressed: 0, told: Vec::new() }
     }
+}
 
+impl Log {
     /// Whether this is the first grant of an address, for all that is remembered.
     pub fn is_first(&mut self, request: Request) -> bool {
         let first = !self.told.contains(&request);
@@ -57,11 +59,5 @@ impl Log {
             0 => line(weight, NAME, text),
             count => line(weight, NAME, format_args!("{text} ({count} lines before this one were suppressed)")),
         }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Log {
-        Log::new()
     }
 }

@@ -100,16 +100,16 @@ impl fmt::Display for Error {
                  CAP_SETGID and CAP_NET_BIND_SERVICE",
                 errno.desc()
             ),
-            Error::Setuid => {
-                write!(out, "{helper} is setuid or setgid, which it must not be; as root, run: chmod u-s,g-s {helper}")
-            }
+            Error::Setuid => write!(
+                out,
+                "{helper} is setuid or setgid, or the program that it is run for is; as root, run: chmod u-s,g-s {helper}"
+            ),
             Error::NoCapability => write!(
                 out,
-                "{helper} has no capability to bind privileged ports; as root, run: setcap cap_net_bind_service=p {helper}"
+                "{helper} has no capability to bind privileged ports (if getcap shows it, see rauthbind-helper(8)); as \
+                 root, run: setcap cap_net_bind_service=p {helper}"
             ),
-            Error::PrivilegedPorts(error) => {
-                write!(out, "{}: {error}; mount /proc", names::UNPRIVILEGED_PORT_START)
-            }
+            Error::PrivilegedPorts(error) => write!(out, "{}: {error}; mount /proc", names::UNPRIVILEGED_PORT_START),
             Error::NetworkNamespace(errno) => {
                 write!(out, "network namespaces cannot be told apart ({}); Linux 5.14 or later is needed", errno.desc())
             }
@@ -141,7 +141,7 @@ pub fn start(asked: &Asked) -> Result<Started, Error> {
     let network_namespace = own_network_namespace()?;
     confine()?;
     let gid = asked.broker.then(getgid);
-    Ok(Started::Serving(Helper::new(getuid(), gid, network_namespace, port_start, Log::new())))
+    Ok(Started::Serving(Helper::new(getuid(), gid, network_namespace, port_start, Log::default())))
 }
 
 impl Asked {

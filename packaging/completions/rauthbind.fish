@@ -23,6 +23,6 @@ complete -c rauthbind -n __fish_rauthbind_no_command -s g -x -a "(__fish_complet
 complete -c rauthbind -n __fish_rauthbind_no_command -l user-env -d "With -u: set HOME, USER, LOGNAME and SHELL for USER"
 complete -c rauthbind -n __fish_rauthbind_no_command -l depth -x -a "1 2 3" -d "Cover only so many levels of programs"
 complete -c rauthbind -n __fish_rauthbind_no_command -l deep -d "Cover every program that COMMAND starts (default)"
-complete -c rauthbind -n __fish_rauthbind_no_command -s v -l verbose -d "Say on standard error what is done and why"
+complete -c rauthbind -n __fish_rauthbind_no_command -s v -l verbose -d "Say on standard error what is done"
 complete -c rauthbind -n __fish_rauthbind_no_command -s h -l help -d "Show help and exit"
 complete -c rauthbind -n __fish_rauthbind_no_command -s V -l version -d "Show the version and exit"

@@ -619,6 +619,18 @@ world_test! {
 }
 
 world_test! {
+    /// Of a script whose interpreter is missing it is not said that it is missing itself.
+    fn a_missing_interpreter_is_told_from_a_missing_command(world) {
+        let script = world.script("script", "#!/no/such/interpreter\n").into_os_string();
+        for (command, said) in [(script, "/run/bin/script: its interpreter"), ("/run/bin/none".into(), "none: No such file")] {
+            let done = world.command("alice", [OsString::from("rauthbind"), command]).run();
+            assert_eq!(done.status.code(), Some(127));
+            assert!(done.stderr.contains(said), "{}", done.stderr);
+        }
+    }
+}
+
+world_test! {
     /// With argc 0, launcher and helper say what they miss and end.
     fn an_empty_argument_list_is_a_clean_error(world) {
         compile(world, &["arrange"]);

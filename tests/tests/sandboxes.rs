@@ -47,7 +47,7 @@ impl Run<'_> {
     /// Sees that the shim has told the log that there was no helper, and this about why.
     #[track_caller]
     fn without_helper(self, why: &str) -> Self {
-        let line = self.world.log().line(&format!("rauthbind[{}]: no helper for a bind: ", self.pid));
+        let line = self.world.log().line(&format!("rauthbind[{}]: no helper served a bind: ", self.pid));
         assert!(line.contains(why), "{line}");
         self
     }
@@ -103,7 +103,7 @@ world_test! {
     /// lives, and its handler of SIGSYS is not entered where there is no stack for it.
     fn seccomp_filters_of_root_are_met_by_the_helper(world) {
         grant(world, [80]);
-        let errno = "/rauthbind-helper: errno 1; ";
+        let errno = "/rauthbind-helper: Operation not permitted; ";
         for (filter, why) in
             [("eperm", errno), ("trap", errno), ("trap-exec", "/rauthbind-helper: ended without a reply; ")]
         {
@@ -122,7 +122,7 @@ world_test! {
         let steps = "rauthbind STEPS no-new-privs landlock granted 80 refused 99 close refused 80";
         let _ = Run::of(world, "alice", steps).silent().without_helper("/rauthbind-helper: no_new_privs is set; ");
         let steps = "rauthbind STEPS landlock become 4001 close refused 80";
-        let _ = Run::of(world, "root", steps).silent().without_helper("/rauthbind-helper: errno 13; ");
+        let _ = Run::of(world, "root", steps).silent().without_helper("/rauthbind-helper: Permission denied; ");
     }
 }
 
@@ -181,7 +181,7 @@ world_test! {
         let script = world.script("hide", "#!/bin/sh\nmount -t tmpfs none /usr/local/libexec && exec \"$@\"\n");
         let script = script.display();
         let steps = format!("rauthbind unshare -r -m {script} STEPS granted 80 refused 99 close refused 80");
-        let _ = Run::of(world, "alice", &steps).silent().without_helper("/rauthbind-helper: errno 2; ");
+        let _ = Run::of(world, "alice", &steps).silent().without_helper("/rauthbind-helper: No such file or directory; ");
     }
 }
 

@@ -288,7 +288,7 @@ world_test! {
                     let done = world.command(user, words(&format!("/run/bin/copy {options} touch /run/tmp/ran"))).run();
                     assert_eq!((done.status.code(), &*done.stdout), (Some(125), ""), "{privilege}, {user}");
                     assert_eq!(done.stderr.lines().count(), 1, "{privilege}, {user}");
-                    for part in ["rauthbind: ", "setuid, setgid or with capabilities", "chmod u-s,g-s", "setcap -r"] {
+                    for part in ["rauthbind: ", "setuid, setgid or has capabilities", "chmod u-s,g-s /run/bin/copy", "setcap -r /run/bin/copy"] {
                         assert!(done.stderr.contains(part), "no {part:?}");
                     }
                     assert!(!std::path::Path::new("/run/tmp/ran").exists(), "{privilege}, {user}");

@@ -186,6 +186,6 @@ world_test! {
         let uid = 1_000_000 + fs::metadata("/proc/self/ns/net").unwrap().ino() % 1_000_000;
         let setpriv = ["setpriv", &format!("--reuid={uid}"), "--regid=4001", "--clear-groups"];
         assert_done(world.command("root", setpriv.iter().chain(&["rauthbind", &limits, "nproc"])).start().wait(), &[]);
-        assert!(log.line("no helper for a bind").contains("rauthbind-helper: errno 11;"));
+        assert!(log.line("no helper served a bind").contains("rauthbind-helper: Resource temporarily unavailable;"));
     }
 }

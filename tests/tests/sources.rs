@@ -92,7 +92,7 @@ world_test! {
             assert_eq!(again, if nnp.is_empty() { "80 0\n81 13\n" } else { "80 13\n81 13\n" }, "{launcher}");
         }
         let told = "channel: closed, or never there; ";
-        assert!(world.log().line(told).contains(&format!("{HELPER}: no_new_privs is set; {BROKER}: errno 2")));
+        assert!(world.log().line(told).contains(&format!("{HELPER}: no_new_privs is set; {BROKER}: No such file or directory")));
     }
 }
 
@@ -135,7 +135,7 @@ world_test! {
         assert_eq!(binds_without_channel(world, "root", "rauthbind -u alice"), "80 0\n81 13\n");
         let nnp = "setpriv --no-new-privs rauthbind -u alice";
         assert_eq!(binds_without_channel(world, "root", nnp), "80 13\n81 13\n");
-        let _ = world.log().line(&format!("no helper for a bind: channel: closed, or never there; {HELPER}: no_new_privs"));
+        let _ = world.log().line(&format!("no helper served a bind: channel: closed, or never there; {HELPER}: no_new_privs"));
     }
 }
 

@@ -60,7 +60,7 @@ pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) 
 fn tell([channel, helper, broker]: [Failure; 3]) {
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::Relaxed) {
-        let text = format_args!("no helper for a bind: channel: {channel}; {HELPER}: {helper}; {BROKER}: {broker}");
+        let text = format_args!("no helper served a bind: channel: {channel}; {HELPER}: {helper}; {BROKER}: {broker}");
         log::line(Weight::Notice, "rauthbind", text);
     }
 }
@@ -68,6 +68,11 @@ fn tell([channel, helper, broker]: [Failure; 3]) {
 /// Does at load what may not be done in a bind: it takes locks of the loader.
 pub fn prepare() {
     run::find_clone();
+}
+
+/// Whether somebody listens at the broker's socket, for this user.
+pub fn is_broker_there() -> bool {
+    connect_to_broker(&mut Patience::of_seconds(1)).is_ok()
 }
 
 /// Asks over this channel, and by no other way.
@@ -105,11 +110,11 @@ impl fmt::Display for Failure {
             Failure::Untried => write!(out, "not tried"),
             Failure::NoChannel => write!(out, "closed, or never there"),
             Failure::NotMyUser => write!(out, "serves another user"),
-            Failure::Unable => write!(out, "is not able to serve where it is"),
+            Failure::Unable => write!(out, "cannot serve where it is, as it says itself"),
             Failure::NoNewPrivileges => write!(out, "no_new_privs is set"),
             Failure::NoFirstProcess => write!(out, "would be the first process of its namespace"),
             Failure::NoReply => write!(out, "ended without a reply"),
-            Failure::Errno(errno) => write!(out, "errno {errno}"),
+            Failure::Errno(errno) => write!(out, "{}", sys::describe(*errno)),
         }
     }
 }
@@ -154,12 +159,7 @@ impl Exchange<'_> {
     }
 
     fn with_broker(&mut self, _: Option<&Channel>) -> Result<Reply, Failure> {
-        let patience = &mut self.patience;
-        let mut reach = |socket_type| patience.again_after_naps(libc::EAGAIN, || connect(BROKER, socket_type));
-        let broker = match reach(SocketType::Seqpacket) {
-            Err(libc::EPROTOTYPE) => reach(SocketType::Stream),
-            connected => connected,
-        }?;
+        let broker = connect_to_broker(&mut self.patience)?;
         // The broker may be about to ask for them itself; what is sent before comes without.
         set_pass_credentials(broker.raw())?;
         let reply_channel = self.send(broker.raw())?;
@@ -188,6 +188,14 @@ impl Exchange<'_> {
     fn wait_for_reply(&mut self, reply_channel: &Descriptor) -> Result<Reply, Failure> {
         self.patience.until_readable(reply_channel.raw())?;
         read_reply(reply_channel)
+    }
+}
+
+fn connect_to_broker(patience: &mut Patience) -> Result<Descriptor, c_int> {
+    let mut reach = |socket_type| patience.again_after_naps(libc::EAGAIN, || connect(BROKER, socket_type));
+    match reach(SocketType::Seqpacket) {
+        Err(libc::EPROTOTYPE) => reach(SocketType::Stream),
+        connected => connected,
     }
 }
 

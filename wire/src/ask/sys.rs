@@ -1,6 +1,6 @@
 //! The system calls that only the asking side makes, each in a small function. What they return as an error is an errno.
 
-use core::ffi::{CStr, c_int, c_long};
+use core::ffi::{CStr, c_char, c_int, c_long};
 use core::ptr;
 
 use crate::sys::{Descriptor, RawDescriptor, again_when_interrupted, check};
@@ -44,6 +44,18 @@ pub(super) fn local_port(socket: RawDescriptor) -> Option<u16> {
 pub(super) fn has_no_new_privileges() -> bool {
     // SAFETY: takes numbers.
     unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 }
+}
+
+/// What an errno means, in English.
+pub(super) fn describe(errno: c_int) -> &'static str {
+    unsafe extern "C" {
+        /// Of glibc 2.32; missing in the libc crate. Safe to call in signal handlers, says strerror(3).
+        safe fn strerrordesc_np(errno: c_int) -> *const c_char;
+    }
+    let text = strerrordesc_np(errno);
+    // SAFETY: where it is not null, this is a string that lives as long as the C library.
+    let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) });
+    text.and_then(|text| text.to_str().ok()).unwrap_or("unknown error")
 }
 
 /// Whether a child of the calling thread would be process 1 of a new process namespace, with whose end nobody can be
