@@ -163,6 +163,19 @@ world_test! {
 }
 
 world_test! {
+    /// A program whose next child is process 1 of a new namespace still has that for itself after a bind: a helper would
+    /// be it, so none is run.
+    fn the_first_process_of_a_namespace_is_the_programs_own(world) {
+        grant(world, [80]);
+        let _ = Run::of(world, "alice", "rauthbind STEPS namespaces granted 80 refused 99 first-child").silent();
+        let steps = "rauthbind STEPS close granted 80 namespaces refused 80 refused 99 first-child";
+        let _ = Run::of(world, "alice", steps)
+            .silent()
+            .without_helper("/rauthbind-helper: would be the first process of its namespace; ");
+    }
+}
+
+world_test! {
     /// A socket of another network namespace is none of the helper's.
     fn another_network_namespace_is_refused(world) {
         grant(world, [80]);

@@ -7,6 +7,8 @@
  *   trap-exec                    the same handler, but only for new programs
  *   landlock                     no access to any file
  *   chroot DIRECTORY
+ *   namespaces                   of users and processes; this process is in the one, its children will be in the other
+ *   first-child                  a child that is process 1 of its namespace
  *   become ID                    a user, its group, and no other
  */
 #include "unseen.h"
@@ -76,6 +78,16 @@ static void allow_no_file(void)
     MUST(open("/etc/passwd", O_RDONLY) == -1 && errno == EACCES);
 }
 
+static void have_first_child(void)
+{
+    int status;
+    pid_t pid = fork();
+    MUST(pid >= 0);
+    if (pid == 0)
+        _exit(getpid() == 1 ? 0 : 1);
+    MUST(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -98,6 +110,10 @@ int main(int argc, char **argv)
             allow_no_file();
         else if (!strcmp(step, "chroot"))
             MUST(chroot(argv[++i]) == 0 && chdir("/") == 0);
+        else if (!strcmp(step, "namespaces"))
+            MUST(unshare(CLONE_NEWUSER | CLONE_NEWPID) == 0);
+        else if (!strcmp(step, "first-child"))
+            have_first_child();
         else if (!strcmp(step, "become")) {
             int id = atoi(argv[++i]);
             MUST(setgroups(0, NULL) == 0 && setresgid(id, id, id) == 0 && setresuid(id, id, id) == 0);
