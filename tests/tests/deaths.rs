@@ -6,15 +6,19 @@
 #[path = "shapes/common.rs"]
 mod common;
 
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rauthbind_tests::{Signal, Stranger, processes_named, wait_until, world_test};
-use rauthbind_wire::names::HELPER;
+use rauthbind_wire::names::{BROKER, HELPER};
 
-use common::{assert_done, compile, grant, no_helper_stays, start};
+use common::{assert_done, grant, hold, let_go, no_helper_stays, start};
 use rauthbind_tests::helper::Helper;
 
 /// How many of a crowd there are.
@@ -45,21 +49,41 @@ world_test! {
     /// Of a program that is killed while its helper is only about to run nothing stays, and nothing is bound for it.
     fn the_dead_leave_nothing(world) {
         grant(world, [80]);
-        let hold = compile(world, "hold");
         let running = start(world, "underway", &[]);
         let _ = running.stdout_line("ready");
         no_helper_stays();
-        let holder = world.command("root", [&*hold, HELPER]).start();
-        let _ = holder.stdout_line("held");
+        let holder = hold(world, HELPER);
         running.kill(Signal::SIGUSR1);
         let _ = holder.stdout_line("wanted");
         running.kill(Signal::SIGKILL);
         let _ = running.exited();
-        holder.kill(Signal::SIGUSR1);
-        let _ = holder.wait().successful();
+        let_go(holder);
         wait_until("the end of all that was run", || processes_named("underway").is_empty());
         no_helper_stays();
         drop(TcpListener::bind(("127.0.0.1", 80)).expect("nobody has it"));
+    }
+}
+
+world_test! {
+    /// A socket that another thread has bound elsewhere, when whoever was asked dies, is not bound where it was asked for.
+    fn another_port_is_no_success(world) {
+        grant(world, [80]);
+        fs::create_dir_all(Path::new(BROKER).parent().unwrap()).unwrap();
+        let broker = UnixListener::bind(BROKER).unwrap();
+        broker.set_nonblocking(true).unwrap();
+        fs::set_permissions(BROKER, Permissions::from_mode(0o666)).unwrap();
+        let running = start(world, "another", &[]);
+        let mut asked = None;
+        wait_until("the broker to be asked", || {
+            asked = broker.accept().ok();
+            asked.is_some()
+        });
+        let _ = running.stdout_line("binding");
+        running.kill(Signal::SIGUSR1);
+        let _ = running.stdout_line("elsewhere");
+        drop((asked, broker));
+        running.kill(Signal::SIGUSR1);
+        assert_done(running.wait(), &[]);
     }
 }
 

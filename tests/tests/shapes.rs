@@ -13,8 +13,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rauthbind_tests::{Signal, wait_until, world_test};
+use rauthbind_wire::names::HELPER;
 
-use common::{assert_done, compile, grant, no_helper_stays, run, start};
+use common::{assert_done, compile, grant, hold, let_go, no_helper_stays, run, start};
 
 world_test! {
     /// However a program lets go of the channel, and whatever has its number then, a bind runs a helper, which is not to
@@ -78,11 +79,11 @@ world_test! {
 }
 
 world_test! {
-    /// In the child of a process of many threads, in signal handlers on either stack, with all signals
-    /// blocked, in threads that are cancelled.
+    /// In the child of a process of many threads, in signal handlers on either stack, of which little is used, with all
+    /// signals blocked, in threads that are cancelled.
     fn binds_run_helpers_at_every_moment(world) {
         grant(world, [80]);
-        for moment in ["fork", "handler", "alternate", "blocked", "cancelled"] {
+        for moment in ["fork", "handler", "alternate", "little", "blocked", "cancelled"] {
             run(world, "moments", &[moment]);
         }
     }
@@ -133,19 +134,35 @@ world_test! {
     /// good; and to cancel the thread that binds changes nothing of what becomes of the bind.
     fn a_bind_that_is_under_way_is_not_seen(world) {
         grant(world, [80]);
-        let hold = compile(world, "hold");
         let running = start(world, "underway", &[]);
         let _ = running.stdout_line("ready");
         no_helper_stays();
-        let holder = world.command("root", [&hold, rauthbind_wire::names::HELPER]).start();
-        let _ = holder.stdout_line("held");
+        let holder = hold(world, HELPER);
         running.kill(Signal::SIGUSR1);
         let _ = holder.stdout_line("wanted");
         let _ = running.stdout_line("binding");
         running.kill(Signal::SIGUSR1);
         let _ = running.stdout_line("cancelled");
-        holder.kill(Signal::SIGUSR1);
-        let _ = holder.wait().successful();
+        let_go(holder);
+        running.kill(Signal::SIGUSR1);
+        assert_done(running.wait(), &[]);
+    }
+}
+
+world_test! {
+    /// Another thread that executes a program while the helper of a bind is only about to run keeps the process's locks.
+    fn locks_outlive_an_execve_while_a_bind_is_under_way(world) {
+        grant(world, [80]);
+        let running = start(world, "locks", &[]);
+        let _ = running.stdout_line("ready");
+        no_helper_stays();
+        let holder = hold(world, HELPER);
+        running.kill(Signal::SIGUSR1);
+        let _ = holder.stdout_line("wanted");
+        let _ = running.stdout_line("binding");
+        running.kill(Signal::SIGUSR1);
+        let _ = running.stdout_line("executed");
+        let_go(holder);
         running.kill(Signal::SIGUSR1);
         assert_done(running.wait(), &[]);
     }

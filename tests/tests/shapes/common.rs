@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use rauthbind_tests::{Finished, Running, World, processes_named, wait_until};
+use rauthbind_tests::{Finished, Running, Signal, World, processes_named, wait_until};
 
 /// Compiles a program, once.
 pub(crate) fn compile(world: &World, name: &str) -> String {
@@ -15,6 +15,7 @@ pub(crate) fn compile(world: &World, name: &str) -> String {
     fs::write("/run/tmp/bind.h", include_str!("../c/bind.h")).unwrap();
     fs::write("/run/tmp/unseen.h", include_str!("unseen.h")).unwrap();
     let source = match name {
+        "another" => include_str!("another.c"),
         "busy" => include_str!("busy.c"),
         "closed" => include_str!("closed.c"),
         "closing" => include_str!("closing.c"),
@@ -22,6 +23,7 @@ pub(crate) fn compile(world: &World, name: &str) -> String {
         "hold" => include_str!("hold.c"),
         "limits" => include_str!("limits.c"),
         "lingering" => include_str!("lingering.c"),
+        "locks" => include_str!("locks.c"),
         "moments" => include_str!("moments.c"),
         "places" => include_str!("../c/places.c"),
         "pool" => include_str!("pool.c"),
@@ -38,6 +40,21 @@ pub(crate) fn compile(world: &World, name: &str) -> String {
 pub(crate) fn start(world: &World, name: &str, arguments: &[&str]) -> Running {
     let program = compile(world, name);
     world.command("alice", ["rauthbind", &program].iter().chain(arguments)).start()
+}
+
+/// Has everybody who executes this file wait, which is told by "wanted".
+#[track_caller]
+pub(crate) fn hold(world: &World, path: &str) -> Running {
+    let holder = world.command("root", [&*compile(world, "hold"), path]).start();
+    let _ = holder.stdout_line("held");
+    holder
+}
+
+/// Has them go on.
+#[track_caller]
+pub(crate) fn let_go(holder: Running) {
+    holder.kill(Signal::SIGUSR1);
+    let _ = holder.wait().successful();
 }
 
 /// Runs a program as alice under rauthbind, to the end that it has when everything was as it must be.

@@ -1,4 +1,4 @@
-/* moments fork|handler|alternate|blocked|cancelled: binds without the channel in one of the moments in which a program
+/* moments fork|handler|alternate|little|blocked|cancelled: binds without the channel in one of the moments in which a program
  * may: in the child of a process of many threads; in a signal's handler, on the thread's stack or on one of its own; with
  * signals blocked, and some of them pending; in threads that are cancelled sooner or later. */
 #include "unseen.h"
@@ -61,6 +61,45 @@ static void on_an_alternate_stack(void)
     MUST(handled == 20);
 }
 
+static address asked;
+static int asking;
+
+static void handle_by_bind(int signal)
+{
+    (void)signal;
+    handled = bind(asking, &asked.any, sizeof asked.v4) ? errno : 0;
+}
+
+/* How much of an alternate stack a bind in a handler takes. */
+static size_t stack_used(int port, int error)
+{
+    static unsigned char stack[65536];
+    size_t unused = 0;
+    memset(stack, 0xA5, sizeof stack);
+    MUST(sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL) == 0);
+    asked = ip("127.0.0.1", port);
+    asking = tcp();
+    raise(SIGUSR2);
+    MUST(handled == error);
+    close(asking);
+    while (stack[unused] == 0xA5)
+        unused++;
+    return sizeof stack - unused;
+}
+
+/* Little more without the channel than over it: that is the room for two processes. */
+static void on_little_stack(void)
+{
+    struct sigaction action = {.sa_handler = handle_by_bind, .sa_flags = SA_ONSTACK};
+    MUST(sigaction(SIGUSR2, &action, NULL) == 0);
+    /* The first finds functions, which takes more. */
+    stack_used(99, EACCES);
+    size_t over_channel = stack_used(99, EACCES);
+    let_go();
+    MUST(stack_used(80, 0) <= over_channel + 3072);
+    MUST(stack_used(99, EACCES) <= over_channel + 3072);
+}
+
 static void with_blocked_signals(void)
 {
     uint64_t all = ~0ULL;
@@ -116,6 +155,11 @@ static void in_cancelled_threads(void)
 int main(int argc, char **argv)
 {
     MUST(argc == 2);
+    if (!strcmp(argv[1], "little")) {
+        on_little_stack();
+        puts("done");
+        return 0;
+    }
     let_go();
     if (!strcmp(argv[1], "fork"))
         in_a_child();
