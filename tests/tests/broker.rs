@@ -9,7 +9,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{IoSlice, Read};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process;
@@ -189,7 +189,10 @@ impl<'w> Connection<'w> {
 
     /// The same by a program that becomes the helper.
     fn open_under(world: &'w World, user: &str, kind: SockType, before: &[&str]) -> Connection<'w> {
-        let (end, accepted) = connection(world, user, kind);
+        Connection::over(world, connection(world, user, kind), before)
+    }
+
+    fn over(world: &'w World, (end, accepted): (OwnedFd, OwnedFd), before: &[&str]) -> Connection<'w> {
         let helper = world.command("root", [before, &[HELPER, "--broker"]].concat()).stdin(accepted).start();
         Connection { world, end, helper }
     }
@@ -229,18 +232,20 @@ impl<'w> Connection<'w> {
 
 /// The end of a user who has connected, and the one that was accepted.
 fn connection(world: &World, user: &str, kind: SockType) -> (OwnedFd, OwnedFd) {
+    connection_by(kind, |end, address| world.as_user(user, || connect(end.as_raw_fd(), address)).unwrap())
+}
+
+/// The same, connected by whoever that is.
+fn connection_by(kind: SockType, connect: impl FnOnce(&OwnedFd, &UnixAddr)) -> (OwnedFd, OwnedFd) {
     let new = || socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    let (listener, address) = (new(), UnixAddr::new_abstract(b"broker").unwrap());
+    let (end, listener, address) = (new(), new(), UnixAddr::new_abstract(b"broker").unwrap());
     bind(listener.as_raw_fd(), &address).unwrap();
     listen(&listener, Backlog::new(1).unwrap()).unwrap();
-    let end = world.as_user(user, || {
-        let end = new();
-        // So that credentials go along with what is sent before the helper asks for them.
-        setsockopt(&end, sockopt::PassCred, &true)?;
-        connect(end.as_raw_fd(), &address).map(|()| end)
-    });
+    // So that credentials go along with what is sent before the helper asks for them.
+    setsockopt(&end, sockopt::PassCred, &true).unwrap();
+    connect(&end, &address);
     let (accepted, _) = UnixListener::from(listener).accept().unwrap();
-    (end.unwrap(), accepted.into())
+    (end, accepted.into())
 }
 
 fn tcp() -> OwnedFd {
@@ -343,6 +348,39 @@ world_test! {
                     let told = format!("rauthbind-helper[{helper}]: refused uid 4001, pid {}: ", process::id());
                     let _ = world.log().line(&format!("{told}the sender's user id is {uid}, not the helper's"));
                     assert_eq!(connection.ask_as("alice"), (Ok(Reply::Failed(libc::EACCES)), false));
+                }
+                connection.end();
+            }
+        }
+    }
+}
+
+world_test! {
+    /// A connection that a setgid program has made does not serve, for that group's sake, who has not the group.
+    fn a_connection_serves_no_other_group(world) {
+        let _ = world.log();
+        compile(world, &["connect"]);
+        world.grant("byport/80", "web");
+        for (mode, gid) in [(0o755, 4002), (0o2755, 4100)] {
+            chown("/run/bin/connect", Some(0), Some(4100)).unwrap();
+            fs::set_permissions("/run/bin/connect", Permissions::from_mode(mode)).unwrap();
+            for kind in BOTH {
+                let by_program = |end: &OwnedFd, _: &UnixAddr| {
+                    let program = world.command("bob", ["/run/bin/connect"]).stdin(end.try_clone().unwrap());
+                    assert_eq!(program.run().successful().stdout, format!("as group {gid}\n"));
+                };
+                let connection = Connection::over(world, connection_by(kind, by_program), &[]);
+                let helper = connection.helper.pid;
+                let told = |why: &str| {
+                    let line = format!("rauthbind-helper[{helper}]: refused uid 4002, pid {}: {why}", process::id());
+                    let _ = world.log().line(&line);
+                };
+                if gid == 4100 {
+                    assert_eq!(connection.ask_as("bob"), (Ok(Reply::NotMyUser), false));
+                    told("the sender's group id is 4002, not the helper's");
+                } else {
+                    assert_eq!(connection.ask_as("bob"), (Ok(Reply::Failed(libc::EACCES)), false));
+                    told("127.0.0.1:80/tcp: ");
                 }
                 connection.end();
             }

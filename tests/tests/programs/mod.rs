@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs;
 
-use rauthbind_tests::{Finished, World};
+use rauthbind_tests::{Finished, Running, World};
 
 /// Compiles programs by their names.
 pub(crate) fn compile(world: &World, names: &[&str]) {
@@ -17,6 +17,7 @@ pub(crate) fn compile(world: &World, names: &[&str]) {
             "arrange" => include_str!("arrange.c"),
             "binds" => include_str!("binds.c"),
             "chain" => include_str!("chain.c"),
+            "connect" => include_str!("connect.c"),
             "look" => include_str!("look.c"),
             other => panic!("no program {other}"),
         };
@@ -44,7 +45,12 @@ pub(crate) const REPORT: &str = "/run/tmp/report";
 /// Runs a command that becomes `look`.
 #[track_caller]
 pub(crate) fn look(world: &World, user: &str, argv: impl IntoIterator<Item = OsString>) -> Seen {
-    let running = world.command(user, argv).start();
+    seen_by(world.command(user, argv).start())
+}
+
+/// What one that was started is given.
+#[track_caller]
+pub(crate) fn seen_by(running: Running) -> Seen {
     let started = running.pid.as_raw();
     let Finished { status, stdout, stderr } = running.wait();
     let report = fs::read_to_string(REPORT).unwrap_or_default();
