@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::libc;
+use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setgroups, setresgid, setresuid};
 
 /// fork(2), for a program of one thread.
@@ -89,4 +91,20 @@ pub fn pidfd_open(pid: Pid) -> nix::Result<OwnedFd> {
         let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
         Ok(OwnedFd::from_raw_fd(c_int::try_from(fd).map_err(|_| Errno::EBADF)?))
     }
+}
+
+/// The ways into another process: to open its memory for writing, to trace it (ptrace(2)), which ends with the calling
+/// thread, and to take a descriptor of it (pidfd_getfd(2)).
+pub fn enter(pid: Pid) -> [nix::Result<()>; 3] {
+    let memory = open(&*format!("/proc/{pid}/mem"), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty());
+    // SAFETY: PTRACE_SEIZE takes a number, and stops nobody.
+    let traced = Errno::result(unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid.as_raw(), 0_usize, 0_usize) });
+    let taken = pidfd_open(pid).and_then(|pidfd| {
+        // SAFETY: takes numbers and makes a descriptor that nobody else owns.
+        unsafe {
+            let fd = Errno::result(libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), 0, 0))?;
+            Ok(OwnedFd::from_raw_fd(c_int::try_from(fd).map_err(|_| Errno::EBADF)?))
+        }
+    });
+    [memory.map(drop), traced.map(drop), taken.map(drop)]
 }

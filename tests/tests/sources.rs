@@ -3,14 +3,21 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+#[path = "shapes/common.rs"]
+mod common;
 mod programs;
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-use programs::{Seen, compile, look, words};
-use rauthbind_tests::{Finished, Stranger, World, wait_until, world_test};
+use common::{hold, let_go, no_helper_stays};
+use nix::errno::Errno;
+use nix::libc;
+use nix::unistd::Pid;
+use programs::{Seen, compile, look, seen_by, words};
+use rauthbind_tests::sys::enter;
+use rauthbind_tests::{Finished, Stranger, World, processes_named, wait_until, world_test};
 use rauthbind_wire::names::{BROKER, HELPER};
 
 /// Becomes alice by setpriv(1), which may be given more to do.
@@ -136,6 +143,56 @@ world_test! {
         let nnp = "setpriv --no-new-privs rauthbind -u alice";
         assert_eq!(binds_without_channel(world, "root", nnp), "80 13\n81 13\n");
         let _ = world.log().line(&format!("no helper served a bind: channel: closed, or never there; {HELPER}: no_new_privs"));
+    }
+}
+
+/// Sees that alice cannot enter this process of hers; gives its permitted capabilities.
+#[track_caller]
+fn is_closed(world: &World, pid: Pid) -> u64 {
+    assert_eq!(world.as_user("alice", || enter(pid)), [Err(Errno::EACCES), Err(Errno::EPERM), Err(Errno::EPERM)]);
+    // The kernel gives to root what belongs to a process that is not dumpable.
+    assert_eq!(fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid(), 0);
+    let status = Stranger::of(pid).file("status");
+    assert!(status.contains("\nUid:\t4001\t4001\t4001\t4001\n"), "{status}");
+    let permitted = status.lines().find_map(|line| line.strip_prefix("CapPrm:\t")).unwrap();
+    u64::from_str_radix(permitted, 16).unwrap()
+}
+
+world_test! {
+    /// A launcher that has the capability cannot be entered by other processes of its user, nor can those that it makes: it
+    /// waits until none of them shares its memory any more, and only then goes on, without the capability. The command is
+    /// a process like any other.
+    fn a_launcher_with_the_capability_cannot_be_entered(world) {
+        furnish(world);
+        let any = world.command("alice", ["sleep", "infinity"]).start();
+        assert_eq!(world.as_user("alice", || enter(any.pid)), [Ok(()); 3]);
+        let ambient = format!("{WITH_AMBIENT} rauthbind");
+        let ambient_alone = ambient.replace(" --inh-caps", " --no-new-privs --inh-caps");
+        let roots = ["rauthbind -u alice", "setpriv --no-new-privs rauthbind -u alice"];
+        for launcher in [&*ambient, &ambient_alone, roots[0], roots[1]] {
+            let (helper, command) = (hold(world, HELPER), hold(world, "/run/bin/look"));
+            let running = world.command("root", words(&format!("{launcher} /run/bin/look"))).start();
+            let _ = helper.stdout_line("wanted");
+            let all = processes_named("rauthbind");
+            assert_eq!(all.len(), 3, "the launcher, the one between, and the one that becomes the helper: {launcher}");
+            for pid in &all {
+                wait_until("all to stand still", || {
+                    let calls = Stranger::of(*pid).waits_in();
+                    calls == [libc::SYS_clone] || calls == [libc::SYS_execve]
+                });
+                assert_ne!(is_closed(world, *pid) & 1 << NET_BIND_SERVICE, 0, "{launcher}");
+            }
+            let_go(helper);
+            let _ = command.stdout_line("wanted");
+            assert_eq!(is_closed(world, running.pid) & 1 << NET_BIND_SERVICE, 0, "{launcher}");
+            let_go(command);
+            let seen = seen_by(running);
+            assert_eq!((seen.one("bind"), seen.one("dumpable"), &*seen.stderr), ("0", "1", ""), "{launcher}");
+            for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+                assert!(!has(&seen, set, NET_BIND_SERVICE), "{launcher}: {set}");
+            }
+            no_helper_stays();
+        }
     }
 }
 

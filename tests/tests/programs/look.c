@@ -106,6 +106,7 @@ int main(int argc, char **argv, char **envp)
     prctl(PR_GET_PDEATHSIG, &signal);
     prctl(PR_GET_CHILD_SUBREAPER, &reaper);
     dprintf(report, "parent-death-signal %d\nsubreaper %d\n", signal, reaper);
+    dprintf(report, "dumpable %d\n", prctl(PR_GET_DUMPABLE));
     dprintf(report, "nice %d\npolicy %d\n", getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
     dprintf(report, "alarm %d\n", alarm(0) > 0);
     dprintf(report, "bind %d\n", try_bind(80));
