@@ -24,15 +24,29 @@ pub struct Run {
     pub group: Option<String>,
     /// `--user-env`
     pub user_environment: bool,
+    /// `--mode`
+    pub mode: Mode,
     /// `--depth`: how many programs, one started by the other, are covered. `None`: all.
     pub depth: Option<u32>,
     /// `-v`
     pub verbose: bool,
 }
 
+/// How the command's binds are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// As its program wants it.
+    #[default]
+    Auto,
+    /// By the shim.
+    Preload,
+    /// From outside.
+    Supervise,
+}
+
 /// The text of `--help`.
 pub const HELP: &str = "\
-Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--depth N | --deep] [-v] [--] COMMAND [ARG...]
+Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--mode MODE] [--depth N | --deep] [-v] [--] COMMAND [ARG...]
 
 Runs COMMAND, unchanged, as the user you are, and lets it and all programs that it starts bind the privileged ports
 (80, 443, 53/udp ...) that the administrator has granted to that user in /etc/rauthbind. All other ports stay refused.
@@ -41,7 +55,10 @@ Options:
   -u USER        become USER first, with all groups of that user (only root can)
   -g GROUP       with -u: and make GROUP the primary group
   --user-env     with -u: set HOME, USER, LOGNAME and SHELL to what the user database says of USER
-  --depth N      cover only COMMAND (N = 1), and the programs that it starts (N = 2), and so on
+  --mode MODE    how binds are reached: preload (by a library in COMMAND and all that it starts), supervise (from
+                 outside: static, Go and musl programs, and all that they start, under no_new_privs), or auto, the
+                 default: as the file of COMMAND calls for
+  --depth N      with a preload: cover only COMMAND (N = 1), and the programs that it starts (N = 2), and so on
   --deep         cover every program that COMMAND starts, directly or not; this is the default
   -v, --verbose  say on standard error what is done
   -h, --help     show this and exit
@@ -68,13 +85,21 @@ See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7) and rauthbind-helper(
 /// # Errors
 /// lexopt's, whose wording names the argument.
 pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
-    let mut run =
-        Run { command: Vec::new(), user: None, group: None, user_environment: false, depth: None, verbose: false };
+    let mut run = Run {
+        command: Vec::new(),
+        user: None,
+        group: None,
+        user_environment: false,
+        mode: Mode::Auto,
+        depth: None,
+        verbose: false,
+    };
     while let Some(argument) = parser.next()? {
         match argument {
             Short('u') => run.user = Some(parser.value()?.string()?),
             Short('g') => run.group = Some(parser.value()?.string()?),
             Long("user-env") => run.user_environment = true,
+            Long("mode") => run.mode = mode(&parser.value()?.string()?)?,
             Long("depth") => run.depth = Some(depth(&parser.value()?.string()?)?),
             Long("deep") => run.depth = None,
             Short('v') | Long("verbose") => run.verbose = true,
@@ -97,6 +122,15 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
         }
     }
     Ok(Asked::Run(run))
+}
+
+fn mode(text: &str) -> Result<Mode, lexopt::Error> {
+    match text {
+        "auto" => Ok(Mode::Auto),
+        "preload" => Ok(Mode::Preload),
+        "supervise" => Ok(Mode::Supervise),
+        _ => Err(format!("--mode {text:?} is not auto, preload or supervise").into()),
+    }
 }
 
 fn depth(text: &str) -> Result<u32, lexopt::Error> {

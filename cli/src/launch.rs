@@ -5,16 +5,16 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access, execvpe, geteuid, getuid};
+use nix::unistd::{AccessFlags, access, execvpe, geteuid, getpid, getuid};
 use rauthbind_wire::ask::is_broker_there;
 use rauthbind_wire::channel::{self, Channel};
 use rauthbind_wire::names::{self, HELPER, SHIM};
 
-use crate::arguments::Run;
+use crate::arguments::{Mode, Run};
 use crate::error::Error;
 use crate::identity::{self, Account};
 use crate::setup::{self, Problem, Source};
-use crate::{say, sys};
+use crate::{program, say, supervise, sys};
 
 /// Who serves the command from its start.
 enum Server {
@@ -26,7 +26,16 @@ enum Server {
     Broker,
 }
 
-/// Becomes the command.
+impl Server {
+    fn channel(self) -> Option<Channel> {
+        match self {
+            Server::Helper(channel) | Server::OuterHelper(channel) => Some(channel),
+            Server::Broker => None,
+        }
+    }
+}
+
+/// Becomes the command, or runs it and ends as it ends.
 ///
 /// # Errors
 /// [`Error`] where it does not; what only keeps the command from its ports is told on standard error instead.
@@ -53,18 +62,60 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
         give_up().map_err(Error::Capability)?;
     }
     match &server {
-        Ok(server) => explain(run, server),
+        Ok(server) => explain_server(run, server),
         Err(problem) => say(problem),
-    }
-    if !matches!(server, Err(Problem::Shim(_))) {
-        cover(&mut environment, server.ok(), run.depth);
     }
     match setup::check_rules() {
         // The broker may see others.
         Err(problem) if !is_broker_there() => say(&problem),
         Ok(()) | Err(_) => {}
     }
+    if is_to_be_supervised(run) {
+        return supervise_command(run, environment, server.ok());
+    }
+    if !matches!(server, Err(Problem::Shim(_))) {
+        explain_preload(run);
+        cover(&mut environment, server.ok(), run.depth);
+    }
     execute(run, &environment)
+}
+
+/// Whether the command's binds are to be answered from outside.
+fn is_to_be_supervised(run: &Run) -> bool {
+    let barrier = || run.command.first().and_then(|command| program::barrier(command));
+    match run.mode {
+        Mode::Preload => false,
+        Mode::Supervise => true,
+        Mode::Auto => barrier().is_some_and(|(path, barrier)| {
+            if run.verbose {
+                say(&format_args!("{} {barrier}, so that no library can be preloaded into it", path.display()));
+            }
+            true
+        }),
+    }
+}
+
+/// Runs the command under a supervisor, and ends as it ends.
+fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Server>) -> Result<Infallible, Error> {
+    if run.verbose {
+        say(&"binds of the command, and of all that it starts, are answered from outside, under no_new_privs");
+    }
+    let channel = server.and_then(Server::channel);
+    // The supervisor's alone.
+    channel.iter().for_each(|channel| sys::close_at_exec(channel.descriptor));
+    uncover(&mut environment);
+    let launcher = getpid().to_string();
+    let status = supervise::run(channel.as_ref(), || {
+        if value(&environment, "LISTEN_PID") == Some(launcher.as_bytes()) {
+            // The descriptors that a service manager has passed are the command's (sd_listen_fds(3)).
+            set(&mut environment, "LISTEN_PID", getpid().to_string().as_bytes());
+        }
+        execute(run, &environment)
+    });
+    Err(match status {
+        Ok(status) => Error::Ended(status),
+        Err(problem) => Error::Unsupervised(problem),
+    })
 }
 
 /// Starts a helper for the command, or finds who serves it without.
@@ -127,7 +178,7 @@ fn cover(environment: &mut Vec<CString>, server: Option<Server>, depth: Option<u
     set(environment, names::LD_PRELOAD, &preload);
     unset(environment, names::CHANNEL);
     unset(environment, names::DEPTH);
-    if let Some(Server::Helper(channel) | Server::OuterHelper(channel)) = server {
+    if let Some(channel) = server.and_then(Server::channel) {
         set(environment, names::CHANNEL, channel.to_string().as_bytes());
     }
     if let Some(depth) = depth {
@@ -135,7 +186,24 @@ fn cover(environment: &mut Vec<CString>, server: Option<Server>, depth: Option<u
     }
 }
 
-fn explain(run: &Run, server: &Server) {
+/// Takes out what an outer rauthbind put in.
+fn uncover(environment: &mut Vec<CString>) {
+    let preload = value(environment, names::LD_PRELOAD).unwrap_or_default();
+    let kept: Vec<&[u8]> = preload
+        .split(|byte| matches!(byte, b':' | b' '))
+        .filter(|item| !item.is_empty() && *item != SHIM.as_bytes())
+        .collect();
+    let kept = kept.join(&b':');
+    unset(environment, names::CHANNEL);
+    unset(environment, names::DEPTH);
+    if kept.is_empty() {
+        unset(environment, names::LD_PRELOAD);
+    } else {
+        set(environment, names::LD_PRELOAD, &kept);
+    }
+}
+
+fn explain_server(run: &Run, server: &Server) {
     if !run.verbose {
         return;
     }
@@ -153,11 +221,17 @@ fn explain(run: &Run, server: &Server) {
         Server::Broker => say(&format_args!("user id {uid} is served by the broker, {}", names::BROKER)),
     }
     say(&format_args!("rules are in {}", names::RULES));
-    let reach = run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("programs {depth} deep"));
-    say(&format_args!("{SHIM} is preloaded into the command and covers {reach}"));
     if uid.is_root() {
         say(&"the command is root's, who may bind every port without a rule; -u USER makes it another user's");
     }
+}
+
+fn explain_preload(run: &Run) {
+    if !run.verbose {
+        return;
+    }
+    let reach = run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("programs {depth} deep"));
+    say(&format_args!("{SHIM} is preloaded into the command and covers {reach}"));
 }
 
 fn execute(run: &Run, environment: &[CString]) -> Result<Infallible, Error> {

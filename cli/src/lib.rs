@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`arguments`] | the command line and `--help` |
 //! | [`launch`] | the steps from there to the command, in order |
+//! | [`program`] | what the command is: whether a preloaded library reaches it |
+//! | [`supervise`] | the processes of a command whose binds are answered from outside |
+//! | [`notify`] | the kernel's side of that |
 //! | [`identity`] | `-u` and `-g` |
 //! | [`setup`] | what is wrong with the installation, and its mend |
 //! | [`error`] | why the command was not run, and the exit status that tells |
@@ -15,7 +18,11 @@ pub mod arguments;
 pub mod error;
 pub mod identity;
 pub mod launch;
+#[allow(unsafe_code)]
+pub mod notify;
+pub mod program;
 pub mod setup;
+pub mod supervise;
 #[allow(unsafe_code)]
 pub mod sys;
 
@@ -41,7 +48,9 @@ pub fn main() -> c_int {
         },
         Err(error) => Error::Usage(error),
     };
-    say(&error);
+    if !matches!(error, Error::Ended(_)) {
+        say(&error);
+    }
     error.exit_status()
 }
 

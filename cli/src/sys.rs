@@ -4,6 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
 use std::mem;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -13,6 +14,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{ForkResult, Pid};
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
 
 /// `CAP_NET_BIND_SERVICE` of linux/capability.h.
@@ -315,4 +317,63 @@ extern "C" fn become_program(orphan: *mut c_void) -> c_int {
         libc::write(2, complaint.as_ptr().cast(), complaint.len());
     }
     1
+}
+
+/// fork(2); this program has one thread.
+pub fn fork() -> nix::Result<ForkResult> {
+    // SAFETY: no other thread can hold a lock that the child would need.
+    unsafe { nix::unistd::fork() }
+}
+
+/// Takes over a descriptor that the kernel has just made.
+pub fn own(raw: RawDescriptor) -> OwnedFd {
+    // SAFETY: the caller has it from the kernel, and nobody else will close it.
+    unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// Closes every descriptor but these, and puts a directory that cannot be read in the place of 0, 1 and 2.
+pub fn close_all_but(kept: &[RawDescriptor]) {
+    let mut kept = kept.to_vec();
+    kept.sort_unstable();
+    let mut first = 3;
+    for end in kept.into_iter().filter(|kept| *kept >= 3).chain([c_int::MAX]) {
+        if first < end {
+            // SAFETY: what is closed is used no more; the call touches no memory.
+            unsafe { libc::syscall(libc::SYS_close_range, first, end.saturating_sub(1), 0) };
+        }
+        first = end.saturating_add(1);
+    }
+    // SAFETY: the path is a C string; dup2 replaces what nobody uses any more.
+    unsafe {
+        let nowhere = libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
+        for standard in 0..3 {
+            libc::dup2(nowhere, standard);
+        }
+        if nowhere > 2 {
+            libc::close(nowhere);
+        }
+    }
+}
+
+/// What SIGCHLD does to this process; gives what it did.
+pub fn set_child_action(action: libc::sighandler_t) -> libc::sighandler_t {
+    // SAFETY: the action is the default, or what it was before: the default or ignoring, as we have no handlers.
+    unsafe { libc::signal(libc::SIGCHLD, action) }
+}
+
+/// kill(2), for every number there is.
+pub fn send_signal(process: Pid, signal: c_int) -> nix::Result<()> {
+    // SAFETY: takes numbers.
+    Errno::result(unsafe { libc::kill(process.as_raw(), signal) }).map(drop)
+}
+
+/// Has a signal do to this process what it does to one that does nothing about it, from now on.
+pub fn act_by_default(signal: c_int) {
+    // SAFETY: no handler is installed. The set is made before it is used, and the kernel keeps no pointer to it.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigaddset(&raw mut set, signal);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
+    }
 }

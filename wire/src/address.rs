@@ -72,7 +72,7 @@ impl RawAddress {
     }
 
     /// The port, in host order: it stands at the same place in `sockaddr_in` and `sockaddr_in6`.
-    pub(crate) fn port(&self) -> Option<u16> {
+    pub fn port(&self) -> Option<u16> {
         self.field(2).map(u16::from_be_bytes)
     }
 

@@ -1,0 +1,378 @@
+//! Supervision: programs that no preloaded library reaches have their binds answered from outside (seccomp_unotify(2)).
+//!
+//! ```text
+//! launcher     waits, passes signals on, ends as the command ends
+//!   supervisor   answers binds; adopts what the command leaves behind, and ends with the last of it
+//!     command      with the filter, and no_new_privs
+//! ```
+//!
+//! The supervisor is an ancestor of all whom it looks into, as Yama wants it, and has no privilege: what it may bind, the
+//! helper decides, by the same calls as the shim's.
+
+use std::convert::Infallible;
+use std::ffi::c_int;
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{ForkResult, Pid, chdir, getpid};
+use rauthbind_wire::address::{LONGEST, RawAddress};
+use rauthbind_wire::ask::ask;
+use rauthbind_wire::channel::Channel;
+use rauthbind_wire::message::Request;
+use rauthbind_wire::names::UNPRIVILEGED_PORT_START;
+
+use crate::notify::{self, Answer, Notification};
+use crate::{say, sys};
+
+/// What cannot be had.
+#[derive(Debug)]
+pub struct Unsupervised(pub &'static str, pub Errno);
+
+impl std::fmt::Display for Unsupervised {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Unsupervised(step, errno) = self;
+        write!(out, "the command's binds cannot be supervised ({step}: {}); ", errno.desc())?;
+        match errno {
+            Errno::EBUSY => write!(out, "another program supervises it already"),
+            Errno::ENOSYS | Errno::EINVAL => write!(out, "Linux 5.14 or later with seccomp is needed"),
+            _ => write!(out, "see 'ulimit -a' for what has run out"),
+        }
+    }
+}
+
+/// What the supervisor tells the launcher of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Report {
+    Started(i32),
+    Exited(i32),
+    Killed(i32),
+    Stopped(i32),
+}
+
+impl Report {
+    fn to_bytes(self) -> [u8; 8] {
+        let (kind, value) = match self {
+            Report::Started(pid) => (0_i32, pid),
+            Report::Exited(code) => (1, code),
+            Report::Killed(signal) => (2, signal),
+            Report::Stopped(signal) => (3, signal),
+        };
+        let mut bytes = [0; 8];
+        let (first, second) = bytes.split_at_mut(4);
+        first.copy_from_slice(&kind.to_ne_bytes());
+        second.copy_from_slice(&value.to_ne_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; 8]) -> Option<Report> {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let value = i32::from_ne_bytes([e, f, g, h]);
+        match i32::from_ne_bytes([a, b, c, d]) {
+            0 => Some(Report::Started(value)),
+            1 => Some(Report::Exited(value)),
+            2 => Some(Report::Killed(value)),
+            3 => Some(Report::Stopped(value)),
+            _ => None,
+        }
+    }
+}
+
+/// Runs the command under a supervisor; `execute` becomes it. Gives the command's exit status, or ends by its signal.
+///
+/// # Errors
+/// The command was not started.
+pub fn run(
+    channel: Option<&Channel>,
+    execute: impl FnOnce() -> Result<Infallible, crate::error::Error>,
+) -> Result<c_int, Unsupervised> {
+    let step = |name| move |errno| Unsupervised(name, errno);
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before)).map_err(step("sigprocmask"))?;
+    // Where it is ignored, nobody would hear of the ends of children.
+    let child_action = sys::set_child_action(libc::SIG_DFL);
+    // If the supervisor dies, the command is ours to wait for.
+    prctl::set_child_subreaper(true).map_err(step("PR_SET_CHILD_SUBREAPER"))?;
+    let (report, reporting) = pair()?;
+    match sys::fork().map_err(step("fork"))? {
+        ForkResult::Child => {
+            drop(report);
+            prctl::set_child_subreaper(true).map_err(step("PR_SET_CHILD_SUBREAPER"))?;
+            let (from_command, to_supervisor) = pair()?;
+            match sys::fork().map_err(step("fork"))? {
+                ForkResult::Child => {
+                    drop((reporting, from_command));
+                    let _ = sys::set_child_action(child_action);
+                    Ok(become_command(&before, &to_supervisor, execute))
+                }
+                ForkResult::Parent { child } => {
+                    drop(to_supervisor);
+                    supervise(child, channel, &from_command, reporting);
+                    Ok(0)
+                }
+            }
+        }
+        ForkResult::Parent { .. } => {
+            drop(reporting);
+            Ok(mirror(report))
+        }
+    }
+}
+
+fn pair() -> Result<(UnixStream, UnixStream), Unsupervised> {
+    UnixStream::pair().map_err(|error| Unsupervised("socketpair", Errno::try_from(error).unwrap_or(Errno::EIO)))
+}
+
+/// The command's process, until it is the command.
+fn become_command(
+    before: &SigSet,
+    to_supervisor: &UnixStream,
+    execute: impl FnOnce() -> Result<Infallible, crate::error::Error>,
+) -> c_int {
+    let _ = prctl::set_child_subreaper(false);
+    match notify::listen() {
+        Ok(listener) => {
+            let descriptors = [listener.as_raw_fd()];
+            let rights = [ControlMessage::ScmRights(&descriptors)];
+            let _ = sendmsg::<()>(to_supervisor.as_raw_fd(), &[IoSlice::new(b"l")], &rights, MsgFlags::empty(), None);
+        }
+        Err(errno) => {
+            say(&Unsupervised("seccomp", errno));
+            let _ = (&*to_supervisor).write_all(b"n");
+        }
+    }
+    // Not before the supervisor is ready, so that nothing that follows can fail for want of it.
+    let _ = (&*to_supervisor).read(&mut [0]);
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(before), None);
+    match execute() {
+        Ok(never) => match never {},
+        Err(error) => {
+            say(&error);
+            error.exit_status()
+        }
+    }
+}
+
+/// The supervisor's work, to the end of the last process of the command's tree.
+fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream, reporting: UnixStream) {
+    let listener = receive_listener(from_command);
+    let port_start = File::open(UNPRIVILEGED_PORT_START).ok();
+    let Ok(signals) = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), SfdFlags::SFD_CLOEXEC) else { return };
+    let kept = [
+        channel.map(|channel| channel.descriptor),
+        listener.as_ref().map(AsRawFd::as_raw_fd),
+        port_start.as_ref().map(AsRawFd::as_raw_fd),
+        Some(signals.as_fd().as_raw_fd()),
+        Some(from_command.as_raw_fd()),
+        Some(reporting.as_raw_fd()),
+    ];
+    leave_everything_but(&kept.into_iter().flatten().collect::<Vec<_>>());
+    let mut reporting = Some(reporting);
+    tell(&mut reporting, Report::Started(command.as_raw()));
+    let _ = (&*from_command).write_all(b"g");
+    if let Some(listener) = &listener {
+        notify::wake_in_step(listener.as_fd());
+    }
+    let supervisor = Supervisor { channel, port_start };
+    let mut listener = listener;
+    loop {
+        let mut polls = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        polls.extend(listener.as_ref().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut polls, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+        let ready = |index: usize| polls.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        let (child, bind) = (ready(0), ready(1));
+        if bind.contains(PollFlags::POLLIN) {
+            if let Some(listener) = &listener {
+                supervisor.serve(listener.as_fd());
+            }
+        } else if !bind.is_empty() {
+            // Nobody has the filter any more.
+            listener = None;
+        }
+        if !child.is_empty() {
+            let _ = signals.read_signal();
+            if !reap(command, &mut reporting) {
+                return;
+            }
+        }
+    }
+}
+
+fn receive_listener(from_command: &UnixStream) -> Option<OwnedFd> {
+    let mut byte = [0];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(from_command.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
+    message.cmsgs().ok()?.find_map(|part| match part {
+        ControlMessageOwned::ScmRights(descriptors) => descriptors.first().map(|raw| sys::own(*raw)),
+        _ => None,
+    })
+}
+
+/// Lets go of all descriptors but these, and of the directory: they are the command's.
+fn leave_everything_but(kept: &[RawFd]) {
+    sys::close_all_but(kept);
+    let _ = chdir("/");
+}
+
+/// Takes in what has become of children. False where there are none left.
+fn reap(command: Pid, reporting: &mut Option<UnixStream>) -> bool {
+    loop {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
+        match waitid(Id::All, flags) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == command => {
+                tell(reporting, Report::Exited(code));
+                *reporting = None;
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
+                tell(reporting, Report::Killed(signal as i32));
+                *reporting = None;
+            }
+            Ok(WaitStatus::Stopped(pid, signal)) if pid == command => tell(reporting, Report::Stopped(signal as i32)),
+            Ok(WaitStatus::StillAlive) => return true,
+            Ok(_) | Err(Errno::EINTR | Errno::EINVAL) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+fn tell(reporting: &mut Option<UnixStream>, report: Report) {
+    if let Some(stream) = reporting {
+        let _ = stream.write_all(&report.to_bytes());
+    }
+}
+
+struct Supervisor<'a> {
+    channel: Option<&'a Channel>,
+    port_start: Option<File>,
+}
+
+impl Supervisor<'_> {
+    /// One bind.
+    fn serve(&self, listener: BorrowedFd<'_>) {
+        let Ok(notification) = notify::receive(listener) else { return };
+        let answer = self.decide(listener, &notification).unwrap_or(Answer::Continue);
+        notify::answer(listener, &notification, answer);
+    }
+
+    /// `None` where it is for the kernel to decide: it checks everything, whatever the caller has changed since.
+    fn decide(&self, listener: BorrowedFd<'_>, notification: &Notification) -> Option<Answer> {
+        let bind = notification.bind().ok()?;
+        let length = usize::try_from(bind.length).ok().filter(|length| *length <= LONGEST)?;
+        let mut bytes = [0; LONGEST];
+        let bytes = bytes.get_mut(..length)?;
+        notification.read(bind.address, bytes).ok()?;
+        // From here on this copy alone counts.
+        let address = RawAddress::new(bytes).filter(RawAddress::may_be_privileged)?;
+        if u32::from(address.port()?) >= self.first_unprivileged_port()? {
+            return None;
+        }
+        let socket = notification.socket(bind.socket).ok()?;
+        // What was read and taken was the caller's, if it is still there.
+        if !notify::still_waits(listener, notification) {
+            return None;
+        }
+        match ask(self.channel, socket.as_raw_fd(), &Request { address }) {
+            Ok(()) => Some(Answer::Bound),
+            Err(libc::EACCES) => None,
+            Err(errno) => Some(Answer::Failed(errno)),
+        }
+    }
+
+    fn first_unprivileged_port(&self) -> Option<u32> {
+        let mut text = [0; 16];
+        let length = self.port_start.as_ref()?.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(text.get(..length)?).ok()?.trim_end().parse().ok()
+    }
+}
+
+/// The launcher's part: what is done to it is done to the command, and what becomes of the command becomes of it.
+fn mirror(report: UnixStream) -> c_int {
+    let Ok(signals) = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC) else { return 125 };
+    leave_everything_but(&[report.as_raw_fd(), signals.as_fd().as_raw_fd()]);
+    let mut command = None;
+    loop {
+        let mut polls =
+            [PollFd::new(report.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polls, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return 125,
+        }
+        let [told, signalled] = polls.map(|poll| poll.revents().is_some_and(|events| !events.is_empty()));
+        if signalled {
+            if let Ok(Some(signal)) = signals.read_signal() {
+                pass_on(&signal, command);
+            }
+        }
+        if told {
+            match next(&report) {
+                Some(Report::Started(pid)) => command = Some(Pid::from_raw(pid)),
+                Some(Report::Exited(code)) => return code,
+                Some(Report::Killed(signal)) => return end_by(signal),
+                Some(Report::Stopped(signal)) => stop_by(signal),
+                // The supervisor is gone, and the command ours.
+                None => return command.map_or(125, wait_for),
+            }
+        }
+    }
+}
+
+fn next(report: &UnixStream) -> Option<Report> {
+    let mut bytes = [0; 8];
+    (&*report).read_exact(&mut bytes).ok()?;
+    Report::from_bytes(bytes)
+}
+
+/// Signals that the terminal sends go to the command as they come to us, being of one process group.
+fn pass_on(signal: &libc::signalfd_siginfo, command: Option<Pid>) {
+    let Ok(number) = i32::try_from(signal.ssi_signo) else { return };
+    let from_terminal = signal.ssi_code == libc::SI_KERNEL && number != libc::SIGHUP;
+    if number == libc::SIGCHLD || from_terminal {
+        return;
+    }
+    if let Some(command) = command {
+        let _ = sys::send_signal(command, number);
+    }
+}
+
+fn wait_for(command: Pid) -> c_int {
+    loop {
+        match waitpid(command, None) {
+            Ok(WaitStatus::Exited(_, code)) => return code,
+            Ok(WaitStatus::Signaled(_, signal, _)) => return end_by(signal as i32),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return 125,
+        }
+    }
+}
+
+/// Ends this process by a signal, as the command was.
+fn end_by(signal: c_int) -> c_int {
+    // The core is the command's.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    sys::act_by_default(signal);
+    let _ = sys::send_signal(getpid(), signal);
+    128_i32.saturating_add(signal)
+}
+
+/// Stops this process as the command was stopped, until it is to go on.
+fn stop_by(signal: c_int) {
+    sys::act_by_default(signal);
+    let _ = sys::send_signal(getpid(), signal);
+    let _ = Signal::try_from(signal).map(|signal| sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signal.into()), None));
+}
