@@ -236,7 +236,8 @@ impl Notification {
     pub fn socket(&self, number: RawFd) -> nix::Result<OwnedFd> {
         /// `PIDFD_THREAD` of linux/pidfd.h, Linux 6.9.
         const THREAD: c_int = libc::O_EXCL;
-        let process = open(self.thread, THREAD).or_else(|_| open(leader(self.thread)?, 0))?;
+        let process = open(self.thread, THREAD).or_else(|_| open(self.thread, 0));
+        let process = process.or_else(|_| open(leader(self.thread)?, 0))?;
         descriptor(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0)
     }
 }

@@ -26,7 +26,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::{ForkResult, Pid, chdir, getpid};
+use nix::unistd::{ForkResult, Pid, chdir};
 use rauthbind_wire::address::{LONGEST, RawAddress};
 use rauthbind_wire::ask::ask;
 use rauthbind_wire::channel::Channel;
@@ -324,7 +324,7 @@ fn mirror(report: UnixStream) -> c_int {
                 Some(Report::Started(pid)) => command = Some(Pid::from_raw(pid)),
                 Some(Report::Exited(code)) => return code,
                 Some(Report::Killed(signal)) => return end_by(signal),
-                Some(Report::Stopped(signal)) => stop_by(signal),
+                Some(Report::Stopped(signal)) => sys::suffer(signal),
                 // The supervisor is gone, and the command ours.
                 None => return command.map_or(125, wait_for),
             }
@@ -365,14 +365,6 @@ fn wait_for(command: Pid) -> c_int {
 fn end_by(signal: c_int) -> c_int {
     // The core is the command's.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    sys::act_by_default(signal);
-    let _ = sys::send_signal(getpid(), signal);
+    sys::suffer(signal);
     128_i32.saturating_add(signal)
-}
-
-/// Stops this process as the command was stopped, until it is to go on.
-fn stop_by(signal: c_int) {
-    sys::act_by_default(signal);
-    let _ = sys::send_signal(getpid(), signal);
-    let _ = Signal::try_from(signal).map(|signal| sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signal.into()), None));
 }

@@ -367,13 +367,17 @@ pub fn send_signal(process: Pid, signal: c_int) -> nix::Result<()> {
     Errno::result(unsafe { libc::kill(process.as_raw(), signal) }).map(drop)
 }
 
-/// Has a signal do to this process what it does to one that does nothing about it, from now on.
-pub fn act_by_default(signal: c_int) {
+/// Does to this process what a signal does to one that does nothing about it. Gives back where the signal was a stop that
+/// is over, or does nothing; it is blocked again then.
+pub fn suffer(signal: c_int) {
     // SAFETY: no handler is installed. The set is made before it is used, and the kernel keeps no pointer to it.
     unsafe {
-        libc::signal(signal, libc::SIG_DFL);
         let mut set: libc::sigset_t = mem::zeroed();
         libc::sigaddset(&raw mut set, signal);
+        libc::signal(signal, libc::SIG_DFL);
+        // Blocked, so that it comes once, whether or not one is pending.
+        libc::kill(libc::getpid(), signal);
         libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut());
+        libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
     }
 }

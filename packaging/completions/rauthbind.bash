@@ -22,6 +22,7 @@ _rauthbind()
                 return
                 ;;
             --depth) wants=levels ;;
+            --mode) wants=mode ;;
             -*([vhV])u) wants=user ;;
             -*([vhV])g) wants=group ;;
             -*) ;;
@@ -36,10 +37,11 @@ _rauthbind()
     case $wants in
         user) COMPREPLY=($(compgen -u -- "$cur")) ;;
         group) COMPREPLY=($(compgen -g -- "$cur")) ;;
+        mode) COMPREPLY=($(compgen -W 'auto preload supervise' -- "$cur")) ;;
         levels) COMPREPLY=($(compgen -W '1 2 3' -- "$cur")) ;;
         *)
             if [[ $cur == -* ]]; then
-                COMPREPLY=($(compgen -W '-u -g --user-env --depth --deep
+                COMPREPLY=($(compgen -W '-u -g --user-env --mode --depth --deep
                     -v --verbose -h --help -V --version' -- "$cur"))
             else
                 _command_offset "$COMP_CWORD"

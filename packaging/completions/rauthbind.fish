@@ -3,7 +3,7 @@
 # Prints the command and its arguments, NUL-separated; false where there is no command yet.
 function __fish_rauthbind_command
     set -l words (commandline -opc) (commandline -ct)
-    argparse --stop-nonopt u= g= user-env depth= deep v/verbose h/help V/version -- $words[2..] 2>/dev/null
+    argparse --stop-nonopt u= g= user-env mode= depth= deep v/verbose h/help V/version -- $words[2..] 2>/dev/null
     and test -n "$argv[1]"
     and string join0 -- $argv
 end
@@ -21,6 +21,7 @@ complete -c rauthbind -x -a "(__fish_rauthbind_complete_command)"
 complete -c rauthbind -n __fish_rauthbind_no_command -s u -x -a "(__fish_complete_users)" -d "Become USER first (only root can)"
 complete -c rauthbind -n __fish_rauthbind_no_command -s g -x -a "(__fish_complete_groups)" -d "With -u: make GROUP the primary group"
 complete -c rauthbind -n __fish_rauthbind_no_command -l user-env -d "With -u: set HOME, USER, LOGNAME and SHELL for USER"
+complete -c rauthbind -n __fish_rauthbind_no_command -l mode -x -a "auto preload supervise" -d "How binds are reached"
 complete -c rauthbind -n __fish_rauthbind_no_command -l depth -x -a "1 2 3" -d "Cover only so many levels of programs"
 complete -c rauthbind -n __fish_rauthbind_no_command -l deep -d "Cover every program that COMMAND starts (default)"
 complete -c rauthbind -n __fish_rauthbind_no_command -s v -l verbose -d "Say on standard error what is done"
