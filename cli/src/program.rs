@@ -3,9 +3,10 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
@@ -50,6 +51,8 @@ pub fn barrier(command: &OsStr) -> Option<(PathBuf, Barrier)> {
     for _ in 0..SCRIPTS {
         match interpreter(&path) {
             Some(next) => path = next,
+            // It does this again for its own command.
+            None if is_this_program(&path) => return None,
             None => {
                 let barrier = barrier_of(&path)?;
                 return Some((path, barrier));
@@ -67,6 +70,11 @@ fn find(command: &OsStr) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
     let candidates = env::split_paths(&path).map(|directory| directory.join(command)).collect::<Vec<_>>();
     candidates.into_iter().find(|file| file.is_file() && access(file, AccessFlags::X_OK).is_ok())
+}
+
+fn is_this_program(path: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    identity(path).is_some_and(|identity_of_path| identity(Path::new("/proc/self/exe")) == Some(identity_of_path))
 }
 
 /// What a script is run by; `env NAME` counts as NAME.

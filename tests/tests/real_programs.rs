@@ -312,7 +312,8 @@ fn ways(world: &World, words: &[&str]) -> String {
 }
 
 world_test! {
-    /// Programs that the shim cannot reach run as without it: refused, and nothing else goes wrong.
+    /// Programs that the shim cannot reach run as without it: refused, and nothing else goes wrong; but one that is the
+    /// command itself, which is supervised.
     fn what_the_shim_cannot_reach_is_refused_and_runs_on(world) {
         world.byuid("4001", "127.0.0.1,1-511\n");
         world.byuid("!4001", "127.0.0.1,512-1023\n");
@@ -332,7 +333,7 @@ world_test! {
             (&["rauthbind", dynamic, plugin, "80"], unreached),
             (&["rauthbind", dynamic, "bindresvport", "600"], unreached),
             (&["rauthbind", dynamic, "libc", "600"], covered),
-            (&["rauthbind", fixed, "libc", "80"], uncovered),
+            (&["rauthbind", fixed, "libc", "80"], "bound as 4001/4001:4001/4001 uncovered"),
             (&["rauthbind", "sh", "-c", &both], &format!("{uncovered}\n{covered}")),
             (&["rauthbind", "env", "-i", dynamic, "libc", "80"], uncovered),
             (&["rauthbind", "env", "-u", "LD_PRELOAD", dynamic, "libc", "80"], uncovered),
