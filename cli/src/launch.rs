@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::unistd::{AccessFlags, access, execvpe, geteuid, getpid, getuid};
 use rauthbind_wire::ask::is_broker_there;
 use rauthbind_wire::channel::{self, Channel};
@@ -55,6 +56,12 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
             ours.into_iter().for_each(|(name, value)| set(&mut environment, name, value.as_bytes()));
         }
     }
+    if run.user.is_none() && is_supervised(&environment) {
+        if run.verbose {
+            say(&"the supervisor of the outer rauthbind serves the command");
+        }
+        return execute(run, &environment);
+    }
     let server = setup::check_shim().and_then(|()| find_server(&environment));
     if !geteuid().is_root() {
         // What was root's, `-u` does not leave to anybody.
@@ -78,6 +85,11 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
         cover(&mut environment, server.ok(), run.depth);
     }
     execute(run, &environment)
+}
+
+/// Whether whatever this process becomes is supervised already. Without no_new_privs the variable is from elsewhere.
+fn is_supervised(environment: &[CString]) -> bool {
+    value(environment, names::SUPERVISED).is_some() && prctl::get_no_new_privs().unwrap_or(false)
 }
 
 /// Whether the command's binds are to be answered from outside.
@@ -104,6 +116,7 @@ fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Se
     // The supervisor's alone.
     channel.iter().for_each(|channel| sys::close_at_exec(channel.descriptor));
     uncover(&mut environment);
+    set(&mut environment, names::SUPERVISED, b"1");
     let launcher = getpid().to_string();
     let status = supervise::run(channel.as_ref(), || {
         if value(&environment, "LISTEN_PID") == Some(launcher.as_bytes()) {
@@ -176,8 +189,9 @@ fn cover(environment: &mut Vec<CString>, server: Option<Server>, depth: Option<u
         preload.extend_from_slice(SHIM.as_bytes());
     }
     set(environment, names::LD_PRELOAD, &preload);
-    unset(environment, names::CHANNEL);
-    unset(environment, names::DEPTH);
+    for name in [names::CHANNEL, names::DEPTH, names::SUPERVISED] {
+        unset(environment, name);
+    }
     if let Some(channel) = server.and_then(Server::channel) {
         set(environment, names::CHANNEL, channel.to_string().as_bytes());
     }

@@ -145,12 +145,14 @@ fn the_documents_know_the_options() {
 #[test]
 fn the_man_pages_know_the_names() {
     use rauthbind_wire::names::{
-        BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START,
+        BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, SUPERVISED, UNPRIVILEGED_PORT_START,
     };
     let pages: String = ["rauthbind.1", "rauthbind-rules.5", "rauthbind-helper.8"]
         .map(|page| text(Path::new("docs/man").join(page)).replace("\\-", "-"))
         .concat();
-    for name in [BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START] {
+    for name in
+        [BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, SUPERVISED, UNPRIVILEGED_PORT_START]
+    {
         assert!(pages.contains(name), "no man page names {name}");
     }
 }

@@ -47,5 +47,8 @@ pub const CHANNEL: &str = "RAUTHBIND_CHANNEL";
 /// Set by `rauthbind --depth N`, counted down by the shim in every program that it is loaded into.
 pub const DEPTH: &str = "RAUTHBIND_DEPTH";
 
+/// Set by the launcher for a command that it supervises, so that a rauthbind in it knows who serves.
+pub const SUPERVISED: &str = "RAUTHBIND_SUPERVISED";
+
 /// ld.so(8)'s list of libraries to load first.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
