@@ -57,6 +57,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "fakeroot", provides: "fakeroot" },
     Package { debian: "systemd", provides: "systemd-analyze" },
     Package { debian: "dpkg", provides: "start-stop-daemon" },
+    Package { debian: "caddy", provides: "caddy" },
 ];
 
 /// What the demo cannot do without.
