@@ -202,19 +202,20 @@ fn cover(environment: &mut Vec<CString>, server: Option<Server>, depth: Option<u
 
 /// Takes out what an outer rauthbind put in.
 fn uncover(environment: &mut Vec<CString>) {
-    let preload = value(environment, names::LD_PRELOAD).unwrap_or_default();
-    let kept: Vec<&[u8]> = preload
-        .split(|byte| matches!(byte, b':' | b' '))
-        .filter(|item| !item.is_empty() && *item != SHIM.as_bytes())
-        .collect();
-    let kept = kept.join(&b':');
     unset(environment, names::CHANNEL);
     unset(environment, names::DEPTH);
-    if kept.is_empty() {
-        unset(environment, names::LD_PRELOAD);
-    } else {
-        set(environment, names::LD_PRELOAD, &kept);
-    }
+    environment.retain_mut(|entry| {
+        let preload = value_of(entry, names::LD_PRELOAD).unwrap_or_default();
+        let items = preload.split(|byte| matches!(byte, b':' | b' '));
+        if !items.clone().any(|item| item == SHIM.as_bytes()) {
+            return true;
+        }
+        let others: Vec<&[u8]> = items.filter(|item| !item.is_empty() && *item != SHIM.as_bytes()).collect();
+        let rest = CString::new([names::LD_PRELOAD.as_bytes(), b"=", &others.join(&b':')].concat());
+        let is_any = !others.is_empty();
+        let _ = rest.map(|rest| *entry = rest);
+        is_any
+    });
 }
 
 fn explain_server(run: &Run, server: &Server) {
