@@ -18,14 +18,16 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+};
 use nix::unistd::{ForkResult, Pid, chdir};
 use rauthbind_wire::address::{LONGEST, RawAddress};
 use rauthbind_wire::ask::ask;
@@ -62,6 +64,16 @@ enum Report {
 }
 
 impl Report {
+    /// By the numbers of waitid(2).
+    fn of(code: c_int, status: c_int) -> Option<Report> {
+        match code {
+            libc::CLD_EXITED => Some(Report::Exited(status)),
+            libc::CLD_KILLED | libc::CLD_DUMPED => Some(Report::Killed(status)),
+            libc::CLD_STOPPED => Some(Report::Stopped(status)),
+            _ => None,
+        }
+    }
+
     fn to_bytes(self) -> [u8; 8] {
         let (kind, value) = match self {
             Report::Started(pid) => (0_i32, pid),
@@ -130,8 +142,13 @@ pub fn run(
     }
 }
 
+/// Two ends that are not 0, 1 or 2, which may be closed: they would be lost with these.
 fn pair() -> Result<(UnixStream, UnixStream), Unsupervised> {
-    UnixStream::pair().map_err(|error| Unsupervised("socketpair", Errno::try_from(error).unwrap_or(Errno::EIO)))
+    let step = |errno| Unsupervised("socketpair", errno);
+    let (one, other) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).map_err(step)?;
+    let raise =
+        |end: OwnedFd| fcntl(end, FcntlArg::F_DUPFD_CLOEXEC(3)).map(|raised| UnixStream::from(sys::own(raised)));
+    Ok((raise(one).map_err(step)?, raise(other).map_err(step)?))
 }
 
 /// The command's process, until it is the command.
@@ -166,6 +183,7 @@ fn become_command(
 
 /// The supervisor's work, to the end of the last process of the command's tree.
 fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream, reporting: UnixStream) {
+    sys::close_standard_descriptors();
     let listener = receive_listener(from_command);
     let port_start = File::open(UNPRIVILEGED_PORT_START).ok();
     let Ok(signals) = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), SfdFlags::SFD_CLOEXEC) else { return };
@@ -233,19 +251,16 @@ fn leave_everything_but(kept: &[RawFd]) {
 /// Takes in what has become of children. False where there are none left.
 fn reap(command: Pid, reporting: &mut Option<UnixStream>) -> bool {
     loop {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG;
-        match waitid(Id::All, flags) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == command => {
-                tell(reporting, Report::Exited(code));
-                *reporting = None;
+        match sys::what_became_of_a_child() {
+            Ok(Some((pid, code, status))) if pid == command => {
+                let Some(report) = Report::of(code, status) else { continue };
+                tell(reporting, report);
+                if !matches!(report, Report::Stopped(_)) {
+                    *reporting = None;
+                }
             }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == command => {
-                tell(reporting, Report::Killed(signal as i32));
-                *reporting = None;
-            }
-            Ok(WaitStatus::Stopped(pid, signal)) if pid == command => tell(reporting, Report::Stopped(signal as i32)),
-            Ok(WaitStatus::StillAlive) => return true,
-            Ok(_) | Err(Errno::EINTR | Errno::EINVAL) => {}
+            Ok(None) => return true,
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return false,
         }
     }
@@ -303,9 +318,12 @@ impl Supervisor<'_> {
 
 /// The launcher's part: what is done to it is done to the command, and what becomes of the command becomes of it.
 fn mirror(report: UnixStream) -> c_int {
+    sys::close_standard_descriptors();
     let Ok(signals) = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC) else { return 125 };
     leave_everything_but(&[report.as_raw_fd(), signals.as_fd().as_raw_fd()]);
-    let mut command = None;
+    // What comes before there is a command waits for it.
+    let Some(Report::Started(command)) = next(&report) else { return 125 };
+    let command = Pid::from_raw(command);
     loop {
         let mut polls =
             [PollFd::new(report.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
@@ -321,12 +339,11 @@ fn mirror(report: UnixStream) -> c_int {
         }
         if told {
             match next(&report) {
-                Some(Report::Started(pid)) => command = Some(Pid::from_raw(pid)),
+                Some(Report::Started(_)) => {}
                 Some(Report::Exited(code)) => return code,
                 Some(Report::Killed(signal)) => return end_by(signal),
                 Some(Report::Stopped(signal)) => sys::suffer(signal),
-                // The supervisor is gone, and the command ours.
-                None => return command.map_or(125, wait_for),
+                None => return take_over(&signals, command),
             }
         }
     }
@@ -339,23 +356,31 @@ fn next(report: &UnixStream) -> Option<Report> {
 }
 
 /// Signals that the terminal sends go to the command as they come to us, being of one process group.
-fn pass_on(signal: &libc::signalfd_siginfo, command: Option<Pid>) {
+fn pass_on(signal: &libc::signalfd_siginfo, command: Pid) {
     let Ok(number) = i32::try_from(signal.ssi_signo) else { return };
     let from_terminal = signal.ssi_code == libc::SI_KERNEL && number != libc::SIGHUP;
     if number == libc::SIGCHLD || from_terminal {
         return;
     }
-    if let Some(command) = command {
-        let _ = sys::send_signal(command, number);
-    }
+    let _ = sys::send_signal(command, number);
 }
 
-fn wait_for(command: Pid) -> c_int {
+/// The same when the supervisor is gone, and the command this process's own child, or about to be.
+fn take_over(signals: &SignalFd, command: Pid) -> c_int {
     loop {
-        match waitpid(command, None) {
-            Ok(WaitStatus::Exited(_, code)) => return code,
-            Ok(WaitStatus::Signaled(_, signal, _)) => return end_by(signal as i32),
-            Ok(_) | Err(Errno::EINTR) => {}
+        match sys::what_became_of_a_child() {
+            Ok(Some((pid, code, status))) if pid == command => match Report::of(code, status) {
+                Some(Report::Exited(code)) => return code,
+                Some(Report::Killed(signal)) => return end_by(signal),
+                Some(Report::Stopped(signal)) => stop_by(signal),
+                Some(Report::Started(_)) | None => {}
+            },
+            Ok(None) => {
+                if let Ok(Some(signal)) = signals.read_signal() {
+                    pass_on(&signal, command);
+                }
+            }
+            Ok(Some(_)) | Err(Errno::EINTR) => {}
             Err(_) => return 125,
         }
     }

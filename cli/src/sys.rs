@@ -331,7 +331,7 @@ pub fn own(raw: RawDescriptor) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw) }
 }
 
-/// Closes every descriptor but these, and puts a directory that cannot be read in the place of 0, 1 and 2.
+/// Closes every descriptor but these and 0, 1 and 2.
 pub fn close_all_but(kept: &[RawDescriptor]) {
     let mut kept = kept.to_vec();
     kept.sort_unstable();
@@ -343,6 +343,10 @@ pub fn close_all_but(kept: &[RawDescriptor]) {
         }
         first = end.saturating_add(1);
     }
+}
+
+/// Puts a directory that cannot be read in the place of 0, 1 and 2, open or not.
+pub fn close_standard_descriptors() {
     // SAFETY: the path is a C string; dup2 replaces what nobody uses any more.
     unsafe {
         let nowhere = libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
@@ -352,6 +356,19 @@ pub fn close_all_but(kept: &[RawDescriptor]) {
         if nowhere > 2 {
             libc::close(nowhere);
         }
+    }
+}
+
+/// waitid(2) for a child that has ended, or stopped: its process id, what has become of it (`CLD_EXITED` and so on), and
+/// by which status or signal. Past nix, for which a real-time signal is none. `None` where there is nothing to tell.
+pub fn what_became_of_a_child() -> nix::Result<Option<(Pid, c_int, c_int)>> {
+    // SAFETY: the kernel fills one siginfo_t, which is plain numbers, and those of a child where it has one to tell of.
+    unsafe {
+        let mut child: libc::siginfo_t = mem::zeroed();
+        let flags = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG;
+        Errno::result(libc::waitid(libc::P_ALL, 0, &raw mut child, flags))?;
+        let (pid, status) = (child.si_pid(), child.si_status());
+        Ok((pid != 0).then_some((Pid::from_raw(pid), child.si_code, status)))
     }
 }
 

@@ -57,13 +57,10 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "fakeroot", provides: "fakeroot" },
     Package { debian: "systemd", provides: "systemd-analyze" },
     Package { debian: "dpkg", provides: "start-stop-daemon" },
-<<<<<<< HEAD
-=======
     Package { debian: "golang-go", provides: "go" },
     Package { debian: "musl-tools", provides: "musl-gcc" },
     Package { debian: "busybox-static", provides: "/usr/share/doc/busybox-static/copyright" },
     Package { debian: "gcc-multilib", provides: "/usr/include/asm" },
->>>>>>> 2e8fe4c (Tests that supervision serves what no preload reaches)
     Package { debian: "caddy", provides: "caddy" },
 ];
 
