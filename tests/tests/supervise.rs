@@ -4,12 +4,21 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod programs;
+
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 
+use nix::unistd::Pid;
+
+use programs::{REPORT, Seen, compile, look, words};
 use rauthbind_tests::proof::{alices_holders, answering_process, get, is_alices, says_denied};
-use rauthbind_tests::{Finished, Running, Signal, World, ask_by_datagram, processes_named, wait_until, world_test};
+use rauthbind_tests::{
+    Finished, Running, Signal, Stranger, World, ask_by_datagram, processes_named, wait_until, world_test,
+};
 
 /// A port that nobody is granted.
 const REFUSED: &str = "99";
@@ -231,5 +240,205 @@ world_test! {
         (512..1024).for_each(|port| world.grant(&format!("byport/{port}"), "alice"));
         let done = run(world, &[&supervised, &[ways, "bindresvport", "0"][..]].concat()).successful();
         assert_eq!(done.stdout, "bound as 4001/4001:4001/4001 uncovered\n");
+    }
+}
+
+/// `rauthbind` with what has it supervise any program.
+const SUPERVISED: [&str; 3] = ["rauthbind", "--mode", "supervise"];
+
+world_test! {
+    /// Exit status and death by signal are the command's, and where there is none to run, so is the reason.
+    fn the_status_is_the_commands(world) {
+        let run = |words: &[&str]| run(world, &[&SUPERVISED, words].concat());
+        for code in [0, 1, 2, 124, 125, 126, 127, 128, 255] {
+            assert_eq!(run(&["sh", "-c", &format!("exit {code}")]).status.code(), Some(code));
+        }
+        for signal in [1, 2, 3, 6, 9, 10, 11, 13, 14, 15, 34, 64] {
+            assert_eq!(run(&["sh", "-c", &format!("kill -{signal} $$")]).status.signal(), Some(signal));
+        }
+        for (command, status, said) in [
+            ("/run/tmp/nothing", 127, "rauthbind: /run/tmp/nothing: "),
+            ("no-such-program", 127, "rauthbind: no-such-program: "),
+            ("/run/tmp", 126, "rauthbind: /run/tmp: "),
+        ] {
+            let done = run(&[command]);
+            assert_eq!(done.status.code(), Some(status), "{command}");
+            assert!(done.stderr.starts_with(said) && done.stderr.lines().count() == 1, "{}", done.stderr);
+        }
+        nothing_is_left();
+    }
+}
+
+world_test! {
+    /// Whatever signal the launcher is sent, the command gets, once.
+    fn signals_reach_the_command_once_each(world) {
+        let program = world.compile_c_with(&["-static"], "signals", include_str!("supervise/signals.c"));
+        let running = start(world, &["rauthbind", program.to_str().unwrap()]);
+        let ready = running.stdout_line("ready ");
+        let numbers = [1, 2, 3, 10, 12, 14, 18, 20, 21, 22, 23, 28, 29, 34, 50, 64, 15];
+        for number in numbers {
+            let kill = format!("kill -{number} {}", running.pid);
+            let _ = world.command("alice", ["sh", "-c", &kill]).run().successful();
+            let _ = running.stdout_line(&format!("signal {number}"));
+        }
+        let done = running.wait();
+        assert_eq!(done.status.signal(), Some(15));
+        let told: String = numbers.iter().map(|number| format!("signal {number}\n")).collect();
+        assert_eq!(done.stdout, format!("{ready}\n{told}"));
+    }
+}
+
+world_test! {
+    /// A signal that the launcher gets while it starts the command is not lost.
+    fn no_signal_is_too_early(world) {
+        for _ in 0..200 {
+            let running = world.command("alice", [&SUPERVISED[..], &["sleep", "1000"]].concat()).start();
+            // From when on it no longer ends by itself.
+            let status = format!("/proc/{}/status", running.pid);
+            wait_until("signals to be blocked", || {
+                fs::read_to_string(&status).is_ok_and(|status| status.contains("\nSigBlk:\tfffffffe7ffbfeff\n"))
+            });
+            running.kill(Signal::SIGTERM);
+            assert_eq!(running.wait().status.signal(), Some(15));
+        }
+    }
+}
+
+world_test! {
+    /// Whoever has started the launcher, be it a shell with a terminal, sees of it what it would see of the command.
+    fn job_control_is_the_commands(world) {
+        let jobs = world.script("jobs.py", include_str!("supervise/jobs.py"));
+        let stops = "for signal in STOP TSTP TTIN TTOU; do kill -$signal $$; echo on; done; exit 7";
+        let interrupted = "trap 'exit 9' INT; echo ready; while :; do read line; done";
+        let stopped = "trap 'exit 8' CONT; echo ready; read line";
+        let output = "echo said; exec >&-; cat; exit 6";
+        for (how, script, told) in [
+            ("stops", stops, "stopped 19\nstopped 20\nstopped 21\nstopped 22\nexited 7\non\non\non\non\n"),
+            ("stopped", stopped, "stopped 20\nexited 8\n"),
+            ("terminal", interrupted, "stopped 20\nexited 9\n"),
+            ("output", output, "said None\nexited 6\n"),
+        ] {
+            for before in [&[][..], &SUPERVISED] {
+                let words = [&["python3", jobs.to_str().unwrap(), how], before, &["sh", "-c", script]].concat();
+                // What it reads never comes to an end.
+                let (stdin, _held) = std::io::pipe().unwrap();
+                let done = world.command("alice", words).stdin(stdin).run().successful();
+                assert_eq!(done.stdout, told, "{how}, {before:?}");
+            }
+        }
+        nothing_is_left();
+    }
+}
+
+/// What `look` was given, but for what supervision changes on purpose: the process itself, and what keeps it in.
+fn lasting(seen: &Seen) -> Vec<String> {
+    let changes = ["pid ", "parent ", "bind ", "NoNewPrivs:", "Seccomp", "entry RAUTHBIND_SUPERVISED="];
+    let kept = seen.lines.iter().filter(|line| !changes.iter().any(|start| line.starts_with(start)));
+    // The launcher's, where it leads one; on its own, the program is what was started.
+    let launchers =
+        ["group", "session", "foreground"].map(|name| (format!("{name} {}", seen.started), format!("{name} own")));
+    let named =
+        |line: &String| launchers.iter().find(|(number, _)| number == line).map_or(line, |(_, own)| own).clone();
+    kept.map(named).collect()
+}
+
+/// Runs `look` behind these words, alone and supervised, and sees that nothing else changes. Gives what it was given.
+#[track_caller]
+fn nothing_else_changes(world: &World, before: &[OsString]) -> Seen {
+    let command = words("/run/bin/look -v --help");
+    let alone = look(world, "alice", [before, &command].concat());
+    let supervised = look(world, "alice", [before, &SUPERVISED.map(OsString::from), &command].concat());
+    assert_eq!((alone.one("bind"), supervised.one("bind")), ("13", "0"), "{before:?}");
+    assert_eq!((alone.one("NoNewPrivs"), supervised.one("NoNewPrivs")), ("0", "1"));
+    assert_eq!(lasting(&alone), lasting(&supervised), "{before:?}");
+    assert_eq!(alone.stderr, supervised.stderr);
+    supervised
+}
+
+world_test! {
+    /// Arguments, environment, signals, descriptors, directory, limits, group, session, terminal and all else that a
+    /// program is given by whoever runs it are the same.
+    fn the_command_is_given_what_the_launcher_was_given(world) {
+        world.grant("byport/80", "alice");
+        compile(world, &["arrange", "look"]);
+        let arranged = |line: &str| words(&format!("/run/bin/arrange {line} --"));
+        let shell =
+            |script: &str| [words("sh -c"), vec![format!("{script}; exec \"$@\"").into()], words("sh")].concat();
+        let every_signal: String = (1..=64).map(|signal| format!("block {signal} ")).collect();
+        for before in [
+            words(""),
+            arranged("block 17"),
+            arranged(&every_signal),
+            arranged("ignore 1 ignore 13 ignore 17"),
+            arranged("open 3 /run/tmp/a open 5 /run/tmp/b"),
+            arranged("open 1023 /run/tmp/a open 1021 /run/tmp/b"),
+            arranged("session"),
+            arranged("terminal"),
+            shell("umask 0777"),
+            shell("cd /usr/lib"),
+            shell("mkdir gone; cd gone; rmdir ../gone"),
+            shell("echo 500 > /proc/self/oom_score_adj"),
+            words("nohup"),
+            words("nice -n 7"),
+            words("chrt --batch 0"),
+            words("taskset 1"),
+            words("prlimit --fsize=0"),
+            words("prlimit --nofile=64:100"),
+            words("env LD_PRELOAD=libm.so.6 A=1"),
+        ] {
+            let _ = nothing_else_changes(world, &before);
+        }
+        nothing_is_left();
+    }
+}
+
+world_test! {
+    /// Whichever of 0, 1 and 2 are closed stay closed, and those who supervise can do without.
+    fn closed_standard_descriptors_stay_closed(world) {
+        world.grant("byport/80", "alice");
+        compile(world, &["arrange", "look"]);
+        for closed in 0..8 {
+            let close: String = (0..3).filter(|fd| closed & (1 << fd) != 0).map(|fd| format!("close {fd} ")).collect();
+            let seen = nothing_else_changes(world, &words(&format!("/run/bin/arrange open 9 {REPORT} {close} --")));
+            let open = |fd: i32| seen.all("fd").iter().any(|line| line.starts_with(&format!("{fd} ")));
+            assert_eq!([open(0), open(1), open(2)], [0, 1, 2].map(|fd| closed & (1 << fd) == 0));
+        }
+    }
+}
+
+world_test! {
+    /// Those who supervise hold nothing of the command's: no descriptor, and no directory that would stay mounted.
+    fn who_supervises_holds_nothing_of_the_commands(world) {
+        let running = start(world, &[&SUPERVISED[..], &["sh", "-c", "echo ready $$; exec sleep 1000"]].concat());
+        let ready = running.stdout_line("ready ");
+        for pid in processes_named("rauthbind") {
+            let process = Stranger::of(pid);
+            let foreign = |target: &PathBuf| {
+                let target = target.to_str().unwrap();
+                !["/", "/proc/sys/", "socket:", "anon_inode:"].iter().any(|ours| {
+                    if *ours == "/" { target == "/" } else { target.starts_with(ours) }
+                })
+            };
+            let open = || process.descriptors().into_values().filter(foreign).collect::<Vec<_>>();
+            wait_until("what is the command's to be let go", || open().is_empty());
+            assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
+        }
+        assert_eq!(processes_named("rauthbind").len(), 2);
+        assert_ne!(ready, format!("ready {}", running.pid));
+        running.kill(Signal::SIGKILL);
+        let command = Stranger::of(Pid::from_raw(ready["ready ".len()..].parse().unwrap()));
+        command.kill(Signal::SIGKILL);
+        nothing_is_left();
+    }
+}
+
+world_test! {
+    /// The descriptors that a service manager has passed are the command's (sd_listen_fds(3)), and nobody else's.
+    fn passed_descriptors_are_the_commands(world) {
+        let script = r#"LISTEN_FDS=1 LISTEN_PID=$1 exec rauthbind --mode supervise sh -c 'echo $(($LISTEN_PID == $$))'"#;
+        for (pid, answer) in [("$$", "1\n"), ("1", "0\n")] {
+            let done = run(world, &["sh", "-c", &script.replace("$1", pid)]).successful();
+            assert_eq!(done.stdout, answer);
+        }
     }
 }
