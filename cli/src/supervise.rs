@@ -26,7 +26,8 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrLike, SockaddrStorage,
+    getsockname, recvmsg, sendmsg, socketpair,
 };
 use nix::unistd::{ForkResult, Pid, chdir};
 use rauthbind_wire::address::{LONGEST, RawAddress};
@@ -298,6 +299,11 @@ impl Supervisor<'_> {
             return None;
         }
         let socket = notification.socket(bind.socket).ok()?;
+        // Others have no ports.
+        let family = getsockname::<SockaddrStorage>(socket.as_raw_fd()).ok()?.family();
+        if !matches!(family, Some(AddressFamily::Inet | AddressFamily::Inet6)) {
+            return None;
+        }
         // What was read and taken was the caller's, if it is still there.
         if !notify::still_waits(listener, notification) {
             return None;
