@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use rauthbind_tests::{Signal, Stranger, World, world_test};
+use rauthbind_tests::{Signal, Stranger, World, wait_until, world_test};
 
 const PORT_START: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 
@@ -35,9 +35,13 @@ fn directly(world: &World, user: &str, program: &Path, argument: &str) -> String
     world.command(user, [program.as_os_str(), argument.as_ref()]).run().successful().stdout
 }
 
+/// The ways in which binds are reached.
+const MODES: [&str; 2] = ["--mode=preload", "--mode=supervise"];
+
 /// What it says under rauthbind.
-fn covered(world: &World, user: &str, program: &Path, argument: &str) -> String {
-    world.command(user, ["rauthbind".as_ref(), program.as_os_str(), argument.as_ref()]).run().successful().stdout
+fn covered(world: &World, mode: &str, user: &str, program: &Path, argument: &str) -> String {
+    let words = ["rauthbind".as_ref(), mode.as_ref(), program.as_os_str(), argument.as_ref()];
+    world.command(user, words).run().successful().stdout
 }
 
 /// Compares line by line, and sees that neither is short of these lines, which are the kernel's by its documentation.
@@ -94,7 +98,9 @@ world_test! {
         ];
         for (table, lines) in certain {
             let natively = directly(world, "alice", &outcomes, table);
-            assert_same(&natively, &covered(world, "alice", &outcomes, table), lines);
+            for mode in MODES {
+                assert_same(&natively, &covered(world, mode, "alice", &outcomes, table), lines);
+            }
         }
     }
 }
@@ -109,14 +115,16 @@ world_test! {
             world.grant(&format!("byport/{port}"), "alice");
         }
         let log = world.log();
-        for table in ["others", "20080", "0"] {
+        let mut asked = 0;
+        for (table, mode) in ["others", "20080", "0"].into_iter().flat_map(|table| MODES.map(|mode| (table, mode))) {
             let natively = directly(world, "alice", &outcomes, table);
             // The helper logs its requests one after the other, and the last is a refusal that can be waited for.
             let script = format!("{} {table}; exec {} 99", outcomes.display(), ports.display());
-            let running = world.command("alice", ["rauthbind", "sh", "-c", &script]).start();
-            let last = format!("pid {}: [::1]:99/tcp: ", running.pid);
-            assert_same(&format!("{natively}99 EACCES EACCES EACCES\n"), &running.wait().successful().stdout, &[]);
-            let _ = log.line(&last);
+            let done = world.command("alice", ["rauthbind", mode, "sh", "-c", &script]).run().successful();
+            assert_same(&format!("{natively}99 EACCES EACCES EACCES\n"), &done.stdout, &[]);
+            let last = || log.lines().iter().filter(|line| line.contains(": [::1]:99/tcp: ")).count();
+            asked += 1;
+            wait_until("the last refusal", || last() == asked);
         }
         let others: Vec<_> = log.lines().into_iter().filter(|line| !line.contains(":99/")).collect();
         assert_eq!(others, [""; 0]);
@@ -162,7 +170,9 @@ world_test! {
             "tcp4, 127.0.0.2 port 80: ok; 127.0.0.2:80",
             "listening, 127.0.0.1 port 80: EINVAL; 127.0.0.1:21000",
         ];
-        assert_same(&natively, &covered(world, "alice", &outcomes, "80"), &certain);
+        for mode in MODES {
+            assert_same(&natively, &covered(world, mode, "alice", &outcomes, "80"), &certain);
+        }
 
         // What of these the kernel does not have, it does not have for anybody.
         for protocol in ["tcp", "udp", "udplite", "mptcp", "sctp", "sctp to many", "dccp"] {
@@ -211,7 +221,9 @@ world_test! {
             "non-blocking : ok, -, O_NONBLOCK, accept EAGAIN",
             "close-on-exec: ok, FD_CLOEXEC, -",
         ];
-        assert_same(&directly(world, "root", &options, ""), &covered(world, "alice", &options, ""), &certain);
+        for mode in MODES {
+            assert_same(&directly(world, "root", &options, ""), &covered(world, mode, "alice", &options, ""), &certain);
+        }
     }
 }
 
@@ -284,10 +296,12 @@ world_test! {
         world.grant("byport/82", "bob");
         world.rule("byport/83", "alice", "alice", 0o010);
         world.grant("byport/84", "alice");
-        let argv = ["rauthbind", ports.to_str().unwrap(), "80", "81", "82", "83", "84"];
-        let done = world.command("alice", argv).run().successful();
-        let refused = "EACCES EACCES EACCES";
-        assert_eq!(done.stdout, format!("80 {refused}\n81 {refused}\n82 {refused}\n83 {refused}\n84 ok ok ok\n"));
+        for mode in MODES {
+            let argv = ["rauthbind", mode, ports.to_str().unwrap(), "80", "81", "82", "83", "84"];
+            let done = world.command("alice", argv).run().successful();
+            let refused = "EACCES EACCES EACCES";
+            assert_eq!(done.stdout, format!("80 {refused}\n81 {refused}\n82 {refused}\n83 {refused}\n84 ok ok ok\n"));
+        }
     }
 }
 
@@ -347,6 +361,6 @@ world_test! {
     fn a_raw_system_call_is_not_covered(world) {
         let raw = compile(world, "raw");
         world.grant("byport/80", "alice");
-        assert_eq!(covered(world, "alice", &raw, ""), "EACCES\nok\n");
+        assert_eq!(covered(world, "--mode=preload", "alice", &raw, ""), "EACCES\nok\n");
     }
 }
