@@ -12,6 +12,8 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
+use nix::libc;
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use programs::{REPORT, Seen, compile, look, words};
@@ -440,5 +442,114 @@ world_test! {
             let done = run(world, &["sh", "-c", &script.replace("$1", pid)]).successful();
             assert_eq!(done.stdout, answer);
         }
+    }
+}
+
+/// The supervisor of a command whose launcher this is.
+fn supervisor_of(launcher: &Running) -> Stranger {
+    let mut others = processes_named("rauthbind");
+    others.retain(|pid| *pid != launcher.pid);
+    let [supervisor] = others[..] else { panic!("not one supervisor: {others:?}") };
+    Stranger::of(supervisor)
+}
+
+/// Starts a shell that runs `ports` with these words, and then ends with status 7.
+fn start_ports(world: &World, words: &str) -> (Running, Stranger) {
+    world.grant("byport/80", "alice");
+    fs::write("/run/tmp/bind.h", include_str!("c/bind.h")).unwrap();
+    let ports = world.compile_c_with(&["-static"], "ports", include_str!("c/ports.c"));
+    let script = format!("{} {words}; exit 7", ports.display());
+    let running = start(world, &[&SUPERVISED[..], &["sh", "-c", &script]].concat());
+    let _ = running.stdout_line("stop-1");
+    (running, Stranger::named("ports"))
+}
+
+world_test! {
+    /// A command that leaves a daemon behind has ended for whoever has started it, and the daemon is served for as long
+    /// as it lives, and no longer.
+    fn daemons_are_served_after_the_launcher(world) {
+        world.grant("byport/80", "alice");
+        let serve = build(world, "cc -static", "serve");
+        let daemon = "exit if fork; setsid; exit if fork; POSIX::close($_) for 0..1023; \
+                      $SIG{USR1} = sub { exec @ARGV }; pause while 1";
+        let words = [&SUPERVISED[..], &["perl", "-MPOSIX", "-e", daemon, &serve, "libc", "80"]].concat();
+        let _ = run(world, &words).successful();
+        wait_until("those between to end", || processes_named("perl").len() == 1);
+        let daemon = Stranger::named("perl");
+        wait_until("the daemon to wait", || daemon.waits_in() == [libc::SYS_pause]);
+        assert_eq!(processes_named("rauthbind").len(), 1);
+        daemon.kill(Signal::SIGUSR1);
+        assert_eq!(alices_holders("tcp", 80), [daemon.pid]);
+        assert_eq!(answering_process(&get("127.0.0.1", 80)), daemon.pid);
+        assert_eq!(processes_named("rauthbind").len(), 1);
+        daemon.kill(Signal::SIGKILL);
+        nothing_is_left();
+    }
+}
+
+world_test! {
+    /// When the supervisor is killed, a bind fails as the kernel has it, by ENOSYS, and the launcher goes on to do to the
+    /// command what is done to it, and to end as it ends.
+    fn without_its_supervisor_a_bind_fails(world) {
+        world.grant("byport/80", "alice");
+        compile(world, &["binds"]);
+        let (stdin, held) = std::io::pipe().unwrap();
+        let script = "PATH=/run/bin; binds 80; echo ready; read line; binds 80 20080; exit 7";
+        let words = [&SUPERVISED[..], &["sh", "-c", script]].concat();
+        let running = world.command("alice", words).stdin(stdin).start();
+        let _ = running.stdout_line("ready");
+        let supervisor = supervisor_of(&running);
+        supervisor.kill(Signal::SIGKILL);
+        supervisor.wait();
+        drop(held);
+        let done = running.wait();
+        assert_eq!(done.stdout, format!("80 0\nready\n80 {0}\n20080 {0}\n", libc::ENOSYS));
+        assert_eq!(done.status.code(), Some(7));
+        nothing_is_left();
+
+        let program = world.compile_c_with(&["-static"], "signals", include_str!("supervise/signals.c"));
+        let running = start(world, &["rauthbind", program.to_str().unwrap()]);
+        let _ = running.stdout_line("ready");
+        supervisor_of(&running).kill(Signal::SIGKILL);
+        running.kill(Signal::SIGUSR2);
+        let _ = running.stdout_line("signal 12");
+        running.kill(Signal::SIGTERM);
+        assert_eq!(running.wait().status.signal(), Some(15));
+        nothing_is_left();
+    }
+}
+
+world_test! {
+    /// A bind waits for a supervisor that stands still, but not beyond the end of its program.
+    fn whoever_waits_for_a_supervisor_can_be_killed(world) {
+        let (running, ports) = start_ports(world, "80 stop-1 80 20080");
+        let supervisor = supervisor_of(&running);
+        supervisor.stop();
+        ports.kill(Signal::SIGUSR1);
+        wait_until("the bind to wait", || ports.waits_in() == [libc::SYS_bind]);
+        ports.kill(Signal::SIGKILL);
+        ports.wait();
+        supervisor.kill(Signal::SIGCONT);
+        assert_eq!(running.wait().status.code(), Some(7));
+        nothing_is_left();
+    }
+}
+
+world_test! {
+    /// When the helper is killed, the supervisor runs one for each bind, as the shim does; and nothing of that is left.
+    fn without_its_helper_a_bind_has_one_of_its_own(world) {
+        let (running, ports) = start_ports(world, "80 stop-1 80 99 20080 stop-2");
+        let helper = Stranger::named("rauthbind-helper");
+        kill(helper.pid, Signal::SIGKILL).unwrap();
+        helper.wait();
+        ports.kill(Signal::SIGUSR1);
+        let _ = running.stdout_line("stop-2");
+        assert_eq!(processes_named("rauthbind-helper"), []);
+        assert_eq!(processes_named("rauthbind").len(), 2);
+        ports.kill(Signal::SIGUSR1);
+        let done = running.wait();
+        let served = "80 ok ok ok\n99 EACCES EACCES EACCES\n20080 ok ok ok\n";
+        assert_eq!(done.stdout, format!("80 ok ok ok\nstop-1\n{served}stop-2\n"));
+        nothing_is_left();
     }
 }
