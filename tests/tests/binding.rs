@@ -115,16 +115,15 @@ world_test! {
             world.grant(&format!("byport/{port}"), "alice");
         }
         let log = world.log();
-        let mut asked = 0;
-        for (table, mode) in ["others", "20080", "0"].into_iter().flat_map(|table| MODES.map(|mode| (table, mode))) {
+        let rounds = ["others", "20080", "0"].into_iter().flat_map(|table| MODES.map(|mode| (table, mode)));
+        for (round, (table, mode)) in (1..).zip(rounds) {
             let natively = directly(world, "alice", &outcomes, table);
             // The helper logs its requests one after the other, and the last is a refusal that can be waited for.
             let script = format!("{} {table}; exec {} 99", outcomes.display(), ports.display());
             let done = world.command("alice", ["rauthbind", mode, "sh", "-c", &script]).run().successful();
             assert_same(&format!("{natively}99 EACCES EACCES EACCES\n"), &done.stdout, &[]);
             let last = || log.lines().iter().filter(|line| line.contains(": [::1]:99/tcp: ")).count();
-            asked += 1;
-            wait_until("the last refusal", || last() == asked);
+            wait_until("the last refusal", || last() == round);
         }
         let others: Vec<_> = log.lines().into_iter().filter(|line| !line.contains(":99/")).collect();
         assert_eq!(others, [""; 0]);

@@ -553,3 +553,117 @@ world_test! {
         nothing_is_left();
     }
 }
+
+/// Compiles a program that needs `c/bind.h`, and runs it as alice, supervised, with ports granted to her.
+fn start_granted(world: &World, name: &str, source: &str, arguments: &[&str]) -> Running {
+    for port in [80, 81, 82, 83].into_iter().chain(200..264) {
+        world.grant(&format!("byport/{port}"), "alice");
+    }
+    fs::write("/run/tmp/bind.h", include_str!("c/bind.h")).unwrap();
+    let program = world.compile_c(name, source);
+    start(world, &[&SUPERVISED[..], &[program.to_str().unwrap()], arguments].concat())
+}
+
+world_test! {
+    /// Another thread that changes the address while it is bound gets no port that is not granted, in 100,000 tries.
+    fn what_is_bound_is_what_was_checked(world) {
+        let done = start_granted(world, "race", include_str!("supervise/race.c"), &["100000"]).wait().successful();
+        let counts = done.stdout.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap());
+        assert!(counts.clone().count() == 3 && counts.clone().all(|count| count > 1000), "{}", done.stdout);
+        assert_eq!(counts.sum::<u32>(), 100_000);
+    }
+}
+
+world_test! {
+    /// bind works wherever it works alone: in children of vfork, on small stacks, in threads, whatever these are to the
+    /// rest of their process; and what may not be looked into is refused what the kernel refuses it.
+    fn binds_work_wherever_bind_works(world) {
+        for (name, source, arguments) in [
+            ("places", include_str!("c/places.c"), ["vfork", "stack", "blocked", "cancelled"]),
+            ("odd", include_str!("supervise/odd.c"), ["table", "leaderless", "closed", "listener"]),
+        ] {
+            for argument in arguments {
+                let done = start_granted(world, name, source, &[argument]).wait().successful();
+                assert_eq!(done.stdout, "done\n", "{name} {argument}");
+            }
+        }
+    }
+}
+
+world_test! {
+    /// Signals, many more than a thousand a second, neither lose a bind nor do one twice. Handlers that do not have system
+    /// calls go on may interrupt one (seccomp_unotify(2)), which is not done then.
+    fn signals_neither_lose_nor_double_a_bind(world) {
+        for arguments in [["stack", "restart"], ["alternate", "restart"], ["stack", "retry"]] {
+            let done = start_granted(world, "storm", include_str!("c/storm.c"), &arguments).wait().successful();
+            assert_eq!(done.stdout, "done\n", "{arguments:?}");
+        }
+    }
+}
+
+world_test! {
+    /// What fifty programs ask for at once each of them gets, and none sees a child that it did not start.
+    fn programs_get_their_own_answers(world) {
+        for arguments in [["handled"], ["ignored"]] {
+            let running = start_granted(world, "children", include_str!("c/children.c"), &arguments);
+            let _ = running.stdout_line("waiting");
+            running.kill(Signal::SIGUSR1);
+            assert_eq!(running.wait().successful().stdout, "waiting\ndone\n", "{arguments:?}");
+        }
+        let running = start_granted(world, "processes", include_str!("c/processes.c"), &[]);
+        for stop in ["ready", "done"] {
+            let _ = running.stdout_line(stop);
+            running.kill(Signal::SIGUSR1);
+        }
+        let _ = running.wait().successful();
+    }
+}
+
+/// What a supervisor holds when it has nothing to do: its descriptors, and memory of its own in KiB.
+fn holdings(supervisor: &Stranger) -> (usize, u64) {
+    wait_until("the supervisor to be idle", || supervisor.waits_in() == [libc::SYS_poll]);
+    let memory = supervisor.file("smaps_rollup");
+    let anonymous = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix(" kB"));
+    (supervisor.descriptors().len(), anonymous.unwrap().trim().parse().unwrap())
+}
+
+world_test! {
+    /// In ten thousand binds of 64 threads, nothing is lost, and the supervisor keeps nothing.
+    fn supervisors_do_not_grow(world) {
+        let running = start_granted(world, "threads", include_str!("c/threads.c"), &[]);
+        let _ = running.stdout_line("warm");
+        let supervisor = supervisor_of(&running);
+        let threads = Stranger::named("threads");
+        let (descriptors, memory) = holdings(&supervisor);
+        threads.kill(Signal::SIGUSR1);
+        let _ = running.stdout_line("done");
+        let (descriptors_now, memory_now) = holdings(&supervisor);
+        assert_eq!(descriptors_now, descriptors);
+        // An allocator may do as much in passing.
+        assert!(memory_now <= memory + 64, "{memory} KiB, then {memory_now} KiB");
+        threads.kill(Signal::SIGUSR1);
+        let _ = running.wait().successful();
+    }
+}
+world_test! {
+    /// A supervised rauthbind needs no supervisor of its own, and where it does not know of the outer one, it says that
+    /// there is another, and the command runs and is served.
+    fn one_supervisor_serves_the_rauthbinds_below_it(world) {
+        world.grant("byport/80", "alice");
+        let ways = world.compile_c_with(&["-ldl"], "ways", include_str!("real_programs/ways.c"));
+        let ways = ways.to_str().unwrap();
+        let busy = "another program supervises it already\n";
+        for (between, said) in [
+            (&[][..], ""),
+            (&SUPERVISED, ""),
+            (&["rauthbind"], ""),
+            (&["env", "-u", "RAUTHBIND_SUPERVISED", "rauthbind", "--mode", "supervise"], busy),
+        ] {
+            for (port, answer) in [("80", "bound"), (REFUSED, "EACCES")] {
+                let done = run(world, &[&SUPERVISED, between, &[ways, "syscall", port]].concat()).successful();
+                assert_eq!(done.stdout, format!("{answer} as 4001/4001:4001/4001 uncovered\n"), "{between:?}");
+                assert!(done.stderr.ends_with(said) && done.stderr.is_empty() == said.is_empty(), "{}", done.stderr);
+            }
+        }
+    }
+}

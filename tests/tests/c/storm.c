@@ -1,5 +1,6 @@
-/* storm stack|alternate: a timer's handler, on its thread's stack or on one of its own, binds a port, again and again,
- * while main, which it interrupts wherever it is, binds another. */
+/* storm stack|alternate [restart|retry]: a timer's handler, on its thread's stack or on one of its own, binds a port,
+ * again and again, while main, which it interrupts wherever it is, binds another. With restart, by a handler that has
+ * system calls go on (SA_RESTART); with retry, one after which main does so itself. */
 #include "bind.h"
 
 enum { BINDS = 2000, INTERRUPTED = 200 };
@@ -37,10 +38,21 @@ static void use_alternate_stack(void)
     MUST(sigaltstack(&(stack_t){.ss_sp = memory + page, .ss_size = size}, NULL) == 0);
 }
 
+/* Binds; where that may be interrupted, until it is not. */
+static int bind_to(int fd, int port, int retry)
+{
+    int error;
+    while ((error = try_ip(fd, "127.0.0.1", port)) == EINTR && retry)
+        MUST(port_of(fd) == 0);
+    return error;
+}
+
 int main(int argc, char **argv)
 {
-    int alternate = argc == 2 && !strcmp(argv[1], "alternate"), before = count_descriptors();
-    struct sigaction action = {.sa_handler = handle, .sa_flags = alternate ? SA_ONSTACK : 0};
+    int alternate = argc >= 2 && !strcmp(argv[1], "alternate"), before = count_descriptors();
+    int restart = argc == 3 && !strcmp(argv[2], "restart"), retry = argc == 3 && !strcmp(argv[2], "retry");
+    int flags = (alternate ? SA_ONSTACK : 0) | (restart ? SA_RESTART : 0);
+    struct sigaction action = {.sa_handler = handle, .sa_flags = flags};
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     if (alternate)
         use_alternate_stack();
@@ -49,7 +61,7 @@ int main(int argc, char **argv)
     for (int binds = 0; binds < BINDS || handled < BINDS || interrupted < INTERRUPTED; binds++) {
         int fd = tcp();
         binding = 1;
-        int error = try_ip(fd, "127.0.0.1", 80), other = try_ip(fd, "127.0.0.1", 98);
+        int other = bind_to(fd, 98, retry), error = bind_to(fd, 80, retry);
         binding = 0;
         MUST(error == 0 && other == EACCES && port_of(fd) == 80);
         close(fd);
