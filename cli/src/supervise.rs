@@ -378,7 +378,7 @@ fn take_over(signals: &SignalFd, command: Pid) -> c_int {
             Ok(Some((pid, code, status))) if pid == command => match Report::of(code, status) {
                 Some(Report::Exited(code)) => return code,
                 Some(Report::Killed(signal)) => return end_by(signal),
-                Some(Report::Stopped(signal)) => stop_by(signal),
+                Some(Report::Stopped(signal)) => sys::suffer(signal),
                 Some(Report::Started(_)) | None => {}
             },
             Ok(None) => {
