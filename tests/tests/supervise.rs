@@ -313,7 +313,7 @@ world_test! {
         let stops = "for signal in STOP TSTP TTIN TTOU; do kill -$signal $$; echo on; done; exit 7";
         let interrupted = "trap 'exit 9' INT; echo ready; while :; do read line; done";
         let stopped = "trap 'exit 8' CONT; echo ready; read line";
-        let output = "echo said; exec >&-; cat; exit 6";
+        let output = "echo said; exec >&-; read line; exit 6";
         for (how, script, told) in [
             ("stops", stops, "stopped 19\nstopped 20\nstopped 21\nstopped 22\nexited 7\non\non\non\non\n"),
             ("stopped", stopped, "stopped 20\nexited 8\n"),
