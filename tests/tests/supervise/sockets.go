@@ -1,7 +1,8 @@
 // sockets tcp ADDRESS: answers every connection with process id and user id.
 // sockets udp ADDRESS: the same for datagrams.
 // sockets storm ADDRESS...: binds these addresses again and again for a while, each from a goroutine of its own, beside
-// others that keep all processors busy and collect garbage, for which the runtime interrupts its threads by signals.
+// others that keep all processors busy and collect garbage, for which the runtime interrupts its threads by SIGURG, and
+// one that sends that signal to the thread that binds the first.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -67,16 +69,28 @@ func storm(addresses []string) {
 			runtime.GC()
 		}
 	}()
+	go func() {
+		for {
+			syscall.Tgkill(os.Getpid(), os.Getpid(), syscall.SIGURG)
+			time.Sleep(100 * time.Microsecond)
+		}
+	}()
 	var group sync.WaitGroup
 	end := time.Now().Add(2 * time.Second)
-	for _, address := range addresses {
+	for _, address := range addresses[1:] {
 		group.Add(1)
 		go func(address string) {
 			defer group.Done()
 			bindAgainAndAgain(address, end)
 		}(address)
 	}
+	bindAgainAndAgain(addresses[0], end)
 	group.Wait()
+}
+
+// Has main run on the thread whose number is the process's.
+func init() {
+	runtime.LockOSThread()
 }
 
 func main() {
