@@ -667,3 +667,44 @@ world_test! {
         }
     }
 }
+
+world_test! {
+    /// What was asked for by a process that has died before its turn is not done, even where others have the socket.
+    fn the_dead_get_nothing(world) {
+        let running = start_granted(world, "abandoned", include_str!("c/abandoned.c"), &[]);
+        let _ = running.stdout_line("ready");
+        let supervisor = supervisor_of(&running);
+        supervisor.stop();
+        running.kill(Signal::SIGUSR1);
+        let child = running.stdout_line("child").rsplit(' ').next().unwrap().parse().unwrap();
+        let child = Stranger::of(Pid::from_raw(child));
+        wait_until("the child to wait", || child.waits_in() == [libc::SYS_bind]);
+        child.kill(Signal::SIGKILL);
+        let _ = running.stdout_line("killed");
+        supervisor.kill(Signal::SIGCONT);
+        running.kill(Signal::SIGUSR1);
+        assert!(running.wait().successful().stdout.ends_with("port 0, then ok\n"));
+    }
+}
+
+world_test! {
+    /// Root may start a supervised service for another user, who is whom it is served as.
+    fn roots_services_are_supervised_as_their_user(world) {
+        world.grant("byport/80", "alice");
+        let program = build(world, "cc -static", "serve");
+        for (port, user) in [("80", "alice"), (REFUSED, "alice"), ("80", "bob")] {
+            let words = ["rauthbind", "-u", user, &program, "syscall", port];
+            let server = world.command("root", words).start();
+            if (port, user) == ("80", "alice") {
+                server.wait_listening(80);
+                is_alices(answering_process(&get("127.0.0.1", 80)));
+                processes_named("rauthbind").into_iter().for_each(is_alices);
+                server.kill(Signal::SIGTERM);
+                assert_eq!(server.wait().status.signal(), Some(15));
+            } else {
+                says_denied(&server.wait());
+            }
+        }
+        nothing_is_left();
+    }
+}
