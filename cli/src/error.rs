@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::identity::GETENT;
-use crate::supervise::Unsupervised;
 
 /// What keeps the command from being run.
 #[derive(Debug)]
@@ -36,8 +35,6 @@ pub enum Error {
     Identity(&'static str, Errno),
     /// None: the command was run under a supervisor, and has ended with this status.
     Ended(c_int),
-    /// The command cannot be run under a supervisor.
-    Unsupervised(Unsupervised),
     /// The capability cannot be taken from the command.
     Capability(Errno),
     /// The command is there, but what its first line names, or its loader, is not.
@@ -88,7 +85,6 @@ impl fmt::Display for Error {
                 write!(out, "cannot become that user: only root can use -u and -g ({step}: {})", errno.desc())
             }
             Error::Ended(status) => write!(out, "the command has ended with status {status}"),
-            Error::Unsupervised(problem) => write!(out, "{problem}"),
             Error::Capability(errno) => {
                 write!(out, "CAP_NET_BIND_SERVICE cannot be taken from the command: {}", errno.desc())
             }

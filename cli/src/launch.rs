@@ -118,17 +118,25 @@ fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Se
     uncover(&mut environment);
     set(&mut environment, names::SUPERVISED, b"1");
     let launcher = getpid().to_string();
-    let status = supervise::run(channel.as_ref(), || {
-        if value(&environment, "LISTEN_PID") == Some(launcher.as_bytes()) {
-            // The descriptors that a service manager has passed are the command's (sd_listen_fds(3)).
-            set(&mut environment, "LISTEN_PID", getpid().to_string().as_bytes());
+    let mut execute_as_itself = |is_supervised: bool| {
+        // What a service manager meant for the launcher is the command's (sd_listen_fds(3), sd_watchdog_enabled(3)).
+        for name in ["LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"] {
+            if value(&environment, name) == Some(launcher.as_bytes()) {
+                set(&mut environment, name, getpid().to_string().as_bytes());
+            }
+        }
+        if !is_supervised {
+            unset(&mut environment, names::SUPERVISED);
         }
         execute(run, &environment)
-    });
-    Err(match status {
-        Ok(status) => Error::Ended(status),
-        Err(problem) => Error::Unsupervised(problem),
-    })
+    };
+    match supervise::run(channel.as_ref(), &mut execute_as_itself) {
+        Ok(status) => Err(Error::Ended(status)),
+        Err(problem) => {
+            say(&problem);
+            execute_as_itself(false)
+        }
+    }
 }
 
 /// Starts a helper for the command, or finds who serves it without.

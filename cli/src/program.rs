@@ -3,16 +3,19 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::libc;
 use nix::unistd::{AccessFlags, access};
-use object::elf::FileHeader64;
-use object::read::elf::{ElfFile, ProgramHeader};
-use object::{Endianness, Object, ReadCache, ReadRef};
+use object::elf::{FileHeader64, SectionHeader64};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, ReadCache, ReadRef};
+
+use crate::sys;
 
 /// How many scripts may lead from one to the other, as in execve(2).
 const SCRIPTS: usize = 5;
@@ -80,7 +83,7 @@ fn is_this_program(path: &Path) -> bool {
 /// What a script is run by; `env NAME` counts as NAME.
 fn interpreter(script: &Path) -> Option<PathBuf> {
     let mut text = Vec::new();
-    File::open(script).ok()?.take(FIRST_LINE as u64).read_to_end(&mut text).ok()?;
+    open(script)?.take(FIRST_LINE as u64).read_to_end(&mut text).ok()?;
     let line = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     let interpreter = Path::new(OsStr::from_bytes(words.next()?));
@@ -92,26 +95,50 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     name.and_then(|name| find(OsStr::from_bytes(name))).or_else(|| Some(interpreter.to_owned()))
 }
 
+/// Opens a file to read, if it is one: not what could make us wait.
+fn open(path: &Path) -> Option<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
+    file.metadata().ok()?.is_file().then_some(file)
+}
+
+/// Reads no more than headers: large files are not to make a start slow, nor are crafted ones.
 fn barrier_of(program: &Path) -> Option<Barrier> {
-    let file = File::open(program).ok()?;
-    let data = ReadCache::new(file);
+    let file = open(program)?;
+    if sys::has_privileges(&file) {
+        // Supervised, it would lose them.
+        return None;
+    }
+    let data = &ReadCache::new(file);
     if data.read_bytes_at(0, 4) != Ok(b"\x7fELF") {
         return None;
     }
-    let Ok(elf) = ElfFile::<FileHeader64<Endianness>, _>::parse(&data) else { return Some(Barrier::OtherMachine) };
-    if elf.elf_header().e_machine.get(elf.endian()) != OUR_MACHINE {
+    let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return Some(Barrier::OtherMachine) };
+    let endian = header.endian().ok()?;
+    if header.e_machine(endian) != OUR_MACHINE {
         return Some(Barrier::OtherMachine);
     }
-    if [".go.buildinfo", ".note.go.buildid"].iter().any(|name| elf.section_by_name(name).is_some()) {
+    // Where there are more sections than fit there, the number is elsewhere.
+    let sections = (header.e_shnum(endian) != 0).then(|| header.sections(endian, data).ok()).flatten();
+    let is_go = |section: &SectionHeader64<Endianness>| {
+        let name = sections.as_ref().and_then(|sections| sections.section_name(endian, section).ok());
+        matches!(name, Some(b".go.buildinfo" | b".note.go.buildid"))
+    };
+    if sections.iter().flat_map(|sections| sections.iter()).any(is_go) {
         return Some(Barrier::Go);
     }
-    let loader = elf.elf_program_headers().iter().find_map(|header| header.interpreter(elf.endian(), &data).ok()?);
+    let headers = header.program_headers(endian, data).ok()?;
+    let loader = headers.iter().filter(|header| header.p_filesz(endian) <= LONGEST_PATH);
+    let loader = loader.filter_map(|header| header.interpreter(endian, data).ok()?).next();
     match loader {
         None => Some(Barrier::Static),
         Some(loader) if loader.split(|byte| *byte == b'/').next_back()?.starts_with(b"ld-linux") => None,
         Some(_) => Some(Barrier::OtherLibrary),
     }
 }
+
+/// `PATH_MAX`, in bytes.
+const LONGEST_PATH: u64 = 4096;
 
 #[cfg(target_arch = "x86_64")]
 const OUR_MACHINE: object::elf::Machine = object::elf::EM_X86_64;

@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::ffi::c_int;
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
@@ -22,22 +22,26 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrLike, SockaddrStorage,
     getsockname, recvmsg, sendmsg, socketpair,
 };
-use nix::unistd::{ForkResult, Pid, chdir};
+use nix::unistd::{ForkResult, Pid, chdir, getpgid, getpgrp, getpid, getppid};
 use rauthbind_wire::address::{LONGEST, RawAddress};
 use rauthbind_wire::ask::ask;
 use rauthbind_wire::channel::Channel;
 use rauthbind_wire::message::Request;
 use rauthbind_wire::names::UNPRIVILEGED_PORT_START;
 
+use crate::error::Error;
 use crate::notify::{self, Answer, Notification};
 use crate::{say, sys};
+
+/// rauthbind's own failure, as in env(1).
+const OWN_FAILURE: c_int = 125;
 
 /// What cannot be had.
 #[derive(Debug)]
@@ -62,6 +66,9 @@ enum Report {
     Exited(i32),
     Killed(i32),
     Stopped(i32),
+    Continued,
+    /// This signal has been dealt with.
+    Heeded(i32),
 }
 
 impl Report {
@@ -71,6 +78,7 @@ impl Report {
             libc::CLD_EXITED => Some(Report::Exited(status)),
             libc::CLD_KILLED | libc::CLD_DUMPED => Some(Report::Killed(status)),
             libc::CLD_STOPPED => Some(Report::Stopped(status)),
+            libc::CLD_CONTINUED => Some(Report::Continued),
             _ => None,
         }
     }
@@ -81,6 +89,8 @@ impl Report {
             Report::Exited(code) => (1, code),
             Report::Killed(signal) => (2, signal),
             Report::Stopped(signal) => (3, signal),
+            Report::Continued => (4, 0),
+            Report::Heeded(signal) => (5, signal),
         };
         let mut bytes = [0; 8];
         let (first, second) = bytes.split_at_mut(4);
@@ -97,6 +107,8 @@ impl Report {
             1 => Some(Report::Exited(value)),
             2 => Some(Report::Killed(value)),
             3 => Some(Report::Stopped(value)),
+            4 => Some(Report::Continued),
+            5 => Some(Report::Heeded(value)),
             _ => None,
         }
     }
@@ -108,37 +120,69 @@ impl Report {
 /// The command was not started.
 pub fn run(
     channel: Option<&Channel>,
-    execute: impl FnOnce() -> Result<Infallible, crate::error::Error>,
+    execute: impl FnOnce(bool) -> Result<Infallible, Error>,
 ) -> Result<c_int, Unsupervised> {
     let step = |name| move |errno| Unsupervised(name, errno);
-    let mut before = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before)).map_err(step("sigprocmask"))?;
-    // Where it is ignored, nobody would hear of the ends of children.
-    let child_action = sys::set_child_action(libc::SIG_DFL);
-    // If the supervisor dies, the command is ours to wait for.
-    prctl::set_child_subreaper(true).map_err(step("PR_SET_CHILD_SUBREAPER"))?;
     let (report, reporting) = pair()?;
-    match sys::fork().map_err(step("fork"))? {
-        ForkResult::Child => {
+    let (from_command, to_supervisor) = pair()?;
+    let mut before = Before { mask: SigSet::empty(), child_action: libc::SIG_DFL };
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before.mask)).map_err(step("sigprocmask"))?;
+    // Where it is ignored, nobody would hear of the ends of children.
+    before.child_action = sys::set_child_action(libc::SIG_DFL);
+    match sys::fork() {
+        Ok(ForkResult::Child) => {
             drop(report);
-            prctl::set_child_subreaper(true).map_err(step("PR_SET_CHILD_SUBREAPER"))?;
-            let (from_command, to_supervisor) = pair()?;
-            match sys::fork().map_err(step("fork"))? {
-                ForkResult::Child => {
-                    drop((reporting, from_command));
-                    let _ = sys::set_child_action(child_action);
-                    Ok(become_command(&before, &to_supervisor, execute))
-                }
-                ForkResult::Parent { child } => {
-                    drop(to_supervisor);
-                    supervise(child, channel, &from_command, reporting);
-                    Ok(0)
-                }
-            }
+            Ok(in_child(&before, channel, from_command, to_supervisor, reporting, execute))
         }
-        ForkResult::Parent { .. } => {
-            drop(reporting);
+        Ok(ForkResult::Parent { .. }) => {
+            drop((reporting, from_command, to_supervisor));
+            // If the supervisor dies, the command is ours to wait for.
+            let _ = prctl::set_child_subreaper(true);
             Ok(mirror(report))
+        }
+        Err(errno) => {
+            before.restore();
+            Err(Unsupervised("fork", errno))
+        }
+    }
+}
+
+/// What the command is to find of signals.
+struct Before {
+    mask: SigSet,
+    child_action: libc::sighandler_t,
+}
+
+impl Before {
+    fn restore(&self) {
+        let _ = sys::set_child_action(self.child_action);
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
+    }
+}
+
+/// The launcher's child: the supervisor, and from there the command. Gives the status to end with.
+fn in_child(
+    before: &Before,
+    channel: Option<&Channel>,
+    from_command: UnixStream,
+    to_supervisor: UnixStream,
+    reporting: UnixStream,
+    execute: impl FnOnce(bool) -> Result<Infallible, Error>,
+) -> c_int {
+    let _ = prctl::set_child_subreaper(true);
+    match sys::fork() {
+        Ok(ForkResult::Child) => {
+            drop((reporting, from_command));
+            become_command(before, &to_supervisor, execute)
+        }
+        Ok(ForkResult::Parent { child }) => {
+            drop(to_supervisor);
+            supervise(child, channel, &from_command, reporting);
+            0
+        }
+        Err(errno) => {
+            say(&Unsupervised("fork", errno));
+            OWN_FAILURE
         }
     }
 }
@@ -154,12 +198,14 @@ fn pair() -> Result<(UnixStream, UnixStream), Unsupervised> {
 
 /// The command's process, until it is the command.
 fn become_command(
-    before: &SigSet,
+    before: &Before,
     to_supervisor: &UnixStream,
-    execute: impl FnOnce() -> Result<Infallible, crate::error::Error>,
+    execute: impl FnOnce(bool) -> Result<Infallible, Error>,
 ) -> c_int {
     let _ = prctl::set_child_subreaper(false);
-    match notify::listen() {
+    let listener = notify::listen();
+    let is_supervised = listener.is_ok();
+    match listener {
         Ok(listener) => {
             let descriptors = [listener.as_raw_fd()];
             let rights = [ControlMessage::ScmRights(&descriptors)];
@@ -170,10 +216,14 @@ fn become_command(
             let _ = (&*to_supervisor).write_all(b"n");
         }
     }
-    // Not before the supervisor is ready, so that nothing that follows can fail for want of it.
-    let _ = (&*to_supervisor).read(&mut [0]);
-    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(before), None);
-    match execute() {
+    // Not before the supervisor is ready: under a filter without one, no bind works at all.
+    let mut go = [0];
+    if !matches!((&*to_supervisor).read(&mut go), Ok(1)) {
+        say(&Unsupervised("supervisor", Errno::EMFILE));
+        return OWN_FAILURE;
+    }
+    before.restore();
+    match execute(is_supervised) {
         Ok(never) => match never {},
         Err(error) => {
             say(&error);
@@ -184,8 +234,13 @@ fn become_command(
 
 /// The supervisor's work, to the end of the last process of the command's tree.
 fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream, reporting: UnixStream) {
+    // A root that supervises must not look into processes of other users: they are not whom the helper serves.
+    if sys::let_capabilities_rest().is_err() {
+        return;
+    }
+    raise_descriptor_limit();
     sys::close_standard_descriptors();
-    let listener = receive_listener(from_command);
+    let Some(listener) = receive_listener(from_command) else { return };
     let port_start = File::open(UNPRIVILEGED_PORT_START).ok();
     let Ok(signals) = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), SfdFlags::SFD_CLOEXEC) else { return };
     let kept = [
@@ -197,8 +252,9 @@ fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream,
         Some(reporting.as_raw_fd()),
     ];
     leave_everything_but(&kept.into_iter().flatten().collect::<Vec<_>>());
-    let mut reporting = Some(reporting);
-    tell(&mut reporting, Report::Started(command.as_raw()));
+    let _ = reporting.set_nonblocking(true);
+    let mut launcher = Some(Launcher { process: getppid(), stream: reporting });
+    tell(launcher.as_ref(), Report::Started(command.as_raw()));
     let _ = (&*from_command).write_all(b"g");
     if let Some(listener) = &listener {
         notify::wake_in_step(listener.as_fd());
@@ -207,13 +263,22 @@ fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream,
     let mut listener = listener;
     loop {
         let mut polls = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        polls.extend(listener.as_ref().map(|listener| PollFd::new(listener.as_fd(), PollFlags::POLLIN)));
+        // One that is missing is not waited for.
+        let nobody = signals.as_fd();
+        polls.push(match &listener {
+            Some(listener) => PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+            None => PollFd::new(nobody, PollFlags::empty()),
+        });
+        polls.push(match &launcher {
+            Some(launcher) => PollFd::new(launcher.stream.as_fd(), PollFlags::POLLIN),
+            None => PollFd::new(nobody, PollFlags::empty()),
+        });
         match poll(&mut polls, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return,
         }
         let ready = |index: usize| polls.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        let (child, bind) = (ready(0), ready(1));
+        let (child, bind, asked) = (ready(0), ready(1), ready(2));
         if bind.contains(PollFlags::POLLIN) {
             if let Some(listener) = &listener {
                 supervisor.serve(listener.as_fd());
@@ -224,23 +289,69 @@ fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream,
         }
         if !child.is_empty() {
             let _ = signals.read_signal();
-            if !reap(command, &mut reporting) {
+            if !reap(command, &mut launcher) {
                 return;
             }
+        }
+        if !asked.is_empty() && !heed(launcher.as_ref(), command) {
+            launcher = None;
         }
     }
 }
 
-fn receive_listener(from_command: &UnixStream) -> Option<OwnedFd> {
+/// The launcher, as long as it stands for the command.
+struct Launcher {
+    process: Pid,
+    stream: UnixStream,
+}
+
+/// Passes on what the launcher was sent; false where it is gone.
+fn heed(launcher: Option<&Launcher>, command: Pid) -> bool {
+    let Some(launcher) = launcher else { return true };
+    let mut number = [0; 4];
+    match (&launcher.stream).read(&mut number) {
+        Ok(4) => {
+            let number = i32::from_ne_bytes(number);
+            // What was sent to all of our group, or by a service manager to each of us, the command has already.
+            let is_one_of_us = getpgid(Some(command)) == Ok(getpgrp());
+            if !(is_one_of_us && sys::take_pending_signal(number)) {
+                let _ = sys::send_signal(command, number);
+            }
+            let _ = (&launcher.stream).write_all(&Report::Heeded(number).to_bytes());
+            true
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+        // Whoever killed it meant the command.
+        Ok(_) | Err(_) => {
+            let _ = sys::send_signal(command, libc::SIGKILL);
+            false
+        }
+    }
+}
+
+/// The limit is the command's; it has been passed on.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// The listener; `None` in it where the command has none. `None` where it got lost.
+fn receive_listener(from_command: &UnixStream) -> Option<Option<OwnedFd>> {
     let mut byte = [0];
     let mut space = nix::cmsg_space!([RawFd; 1]);
     let mut parts = [IoSliceMut::new(&mut byte)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(from_command.as_raw_fd(), &mut parts, Some(&mut space), flags).ok()?;
-    message.cmsgs().ok()?.find_map(|part| match part {
+    let listener = message.cmsgs().ok()?.find_map(|part| match part {
         ControlMessageOwned::ScmRights(descriptors) => descriptors.first().map(|raw| sys::own(*raw)),
         _ => None,
-    })
+    });
+    match (byte, listener) {
+        ([b'l'], Some(listener)) => Some(Some(listener)),
+        ([b'n'], None) => Some(None),
+        _ => None,
+    }
 }
 
 /// Lets go of all descriptors but these, and of the directory: they are the command's.
@@ -250,14 +361,14 @@ fn leave_everything_but(kept: &[RawFd]) {
 }
 
 /// Takes in what has become of children. False where there are none left.
-fn reap(command: Pid, reporting: &mut Option<UnixStream>) -> bool {
+fn reap(command: Pid, launcher: &mut Option<Launcher>) -> bool {
     loop {
         match sys::what_became_of_a_child() {
             Ok(Some((pid, code, status))) if pid == command => {
                 let Some(report) = Report::of(code, status) else { continue };
-                tell(reporting, report);
-                if !matches!(report, Report::Stopped(_)) {
-                    *reporting = None;
+                tell(launcher.as_ref(), report);
+                if matches!(report, Report::Exited(_) | Report::Killed(_)) {
+                    *launcher = None;
                 }
             }
             Ok(None) => return true,
@@ -267,9 +378,12 @@ fn reap(command: Pid, reporting: &mut Option<UnixStream>) -> bool {
     }
 }
 
-fn tell(reporting: &mut Option<UnixStream>, report: Report) {
-    if let Some(stream) = reporting {
-        let _ = stream.write_all(&report.to_bytes());
+/// Tells the launcher; it is not to stay stopped when the command does not.
+fn tell(launcher: Option<&Launcher>, report: Report) {
+    let Some(launcher) = launcher else { return };
+    let _ = (&launcher.stream).write_all(&report.to_bytes());
+    if !matches!(report, Report::Started(_) | Report::Stopped(_)) {
+        let _ = sys::send_signal(launcher.process, libc::SIGCONT);
     }
 }
 
@@ -324,35 +438,58 @@ impl Supervisor<'_> {
 
 /// The launcher's part: what is done to it is done to the command, and what becomes of the command becomes of it.
 fn mirror(report: UnixStream) -> c_int {
+    raise_descriptor_limit();
     sys::close_standard_descriptors();
-    let Ok(signals) = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC) else { return 125 };
+    let Ok(signals) = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC) else { return OWN_FAILURE };
     leave_everything_but(&[report.as_raw_fd(), signals.as_fd().as_raw_fd()]);
     // What comes before there is a command waits for it.
-    let Some(Report::Started(command)) = next(&report) else { return 125 };
+    let Some(Report::Started(command)) = next(&report) else { return OWN_FAILURE };
     let command = Pid::from_raw(command);
+    // What the supervisor has been told to pass on, and has not yet.
+    let mut unheeded = Vec::new();
+    let mut stopped = None;
     loop {
         let mut polls =
             [PollFd::new(report.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         match poll(&mut polls, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return 125,
+            Err(_) => return OWN_FAILURE,
         }
         let [told, signalled] = polls.map(|poll| poll.revents().is_some_and(|events| !events.is_empty()));
         if signalled {
-            if let Ok(Some(signal)) = signals.read_signal() {
-                pass_on(&signal, command);
+            if let Some(number) = signals.read_signal().ok().flatten().and_then(|signal| for_the_command(&signal)) {
+                let _ = (&report).write_all(&number.to_ne_bytes());
+                unheeded.push(number);
             }
         }
         if told {
             match next(&report) {
-                Some(Report::Started(_)) => {}
                 Some(Report::Exited(code)) => return code,
                 Some(Report::Killed(signal)) => return end_by(signal),
-                Some(Report::Stopped(signal)) => sys::suffer(signal),
-                None => return take_over(&signals, command),
+                Some(Report::Stopped(signal)) => stopped = Some(signal),
+                Some(Report::Continued) => stopped = None,
+                Some(Report::Heeded(signal)) => {
+                    let first = unheeded.iter().position(|number| *number == signal);
+                    first.map(|first| unheeded.remove(first));
+                }
+                Some(Report::Started(_)) => {}
+                None => {
+                    for number in unheeded {
+                        let _ = sys::send_signal(command, number);
+                    }
+                    return take_over(&signals, command);
+                }
             }
         }
+        // Not where it goes on already.
+        if !has_more(&report) {
+            stopped.take().into_iter().for_each(sys::suffer);
+        }
     }
+}
+
+fn has_more(report: &UnixStream) -> bool {
+    poll(&mut [PollFd::new(report.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) == Ok(1)
 }
 
 fn next(report: &UnixStream) -> Option<Report> {
@@ -361,14 +498,18 @@ fn next(report: &UnixStream) -> Option<Report> {
     Report::from_bytes(bytes)
 }
 
-/// Signals that the terminal sends go to the command as they come to us, being of one process group.
-fn pass_on(signal: &libc::signalfd_siginfo, command: Pid) {
-    let Ok(number) = i32::try_from(signal.ssi_signo) else { return };
-    let from_terminal = signal.ssi_code == libc::SI_KERNEL && number != libc::SIGHUP;
-    if number == libc::SIGCHLD || from_terminal {
-        return;
-    }
-    let _ = sys::send_signal(command, number);
+/// The signal, where it is meant for the command: as almost all are that this process is sent.
+fn for_the_command(signal: &libc::signalfd_siginfo) -> Option<c_int> {
+    let number = i32::try_from(signal.ssi_signo).ok()?;
+    // The supervisor's, which has us go on when the command does.
+    let from_supervisor = number == libc::SIGCONT && is_child_of_ours(signal.ssi_pid);
+    (number != libc::SIGCHLD && !from_supervisor).then_some(number)
+}
+
+fn is_child_of_ours(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+    parent == Some(getpid().as_raw())
 }
 
 /// The same when the supervisor is gone, and the command this process's own child, or about to be.
@@ -379,15 +520,15 @@ fn take_over(signals: &SignalFd, command: Pid) -> c_int {
                 Some(Report::Exited(code)) => return code,
                 Some(Report::Killed(signal)) => return end_by(signal),
                 Some(Report::Stopped(signal)) => sys::suffer(signal),
-                Some(Report::Started(_)) | None => {}
+                Some(Report::Started(_) | Report::Continued | Report::Heeded(_)) | None => {}
             },
             Ok(None) => {
-                if let Ok(Some(signal)) = signals.read_signal() {
-                    pass_on(&signal, command);
+                if let Some(number) = signals.read_signal().ok().flatten().and_then(|signal| for_the_command(&signal)) {
+                    let _ = sys::send_signal(command, number);
                 }
             }
             Ok(Some(_)) | Err(Errno::EINTR) => {}
-            Err(_) => return 125,
+            Err(_) => return OWN_FAILURE,
         }
     }
 }
@@ -395,7 +536,7 @@ fn take_over(signals: &SignalFd, command: Pid) -> c_int {
 /// Ends this process by a signal, as the command was.
 fn end_by(signal: c_int) -> c_int {
     // The core is the command's.
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = prctl::set_dumpable(false);
     sys::suffer(signal);
     128_i32.saturating_add(signal)
 }

@@ -2,10 +2,12 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fs::File;
 use std::io;
 use std::mem;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::ptr;
 
@@ -365,7 +367,7 @@ pub fn what_became_of_a_child() -> nix::Result<Option<(Pid, c_int, c_int)>> {
     // SAFETY: the kernel fills one siginfo_t, which is plain numbers, and those of a child where it has one to tell of.
     unsafe {
         let mut child: libc::siginfo_t = mem::zeroed();
-        let flags = libc::WEXITED | libc::WSTOPPED | libc::WNOHANG;
+        let flags = libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
         Errno::result(libc::waitid(libc::P_ALL, 0, &raw mut child, flags))?;
         let (pid, status) = (child.si_pid(), child.si_status());
         Ok((pid != 0).then_some((Pid::from_raw(pid), child.si_code, status)))
@@ -376,6 +378,34 @@ pub fn what_became_of_a_child() -> nix::Result<Option<(Pid, c_int, c_int)>> {
 pub fn set_child_action(action: libc::sighandler_t) -> libc::sighandler_t {
     // SAFETY: the action is the default, or what it was before: the default or ignoring, as we have no handlers.
     unsafe { libc::signal(libc::SIGCHLD, action) }
+}
+
+/// Takes a signal that is pending for this process; false where none is.
+pub fn take_pending_signal(signal: c_int) -> bool {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set is made before it is used; the kernel reads it and one timespec, and writes nothing.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigaddset(&raw mut set, signal);
+        libc::sigtimedwait(&raw const set, ptr::null_mut(), &raw const now) == signal
+    }
+}
+
+/// Makes no capability effective, without giving any up.
+pub fn let_capabilities_rest() -> nix::Result<()> {
+    let [low, high] = capabilities()?;
+    if low.effective | high.effective == 0 {
+        return Ok(());
+    }
+    set_capabilities([Capabilities { effective: 0, ..low }, Capabilities { effective: 0, ..high }])
+}
+
+/// Whether the file would have other privileges than its caller: setuid, setgid or capabilities.
+pub fn has_privileges(file: &File) -> bool {
+    let mode = file.metadata().map_or(0, |file| file.permissions().mode());
+    // SAFETY: the name is a C string; without a buffer nothing is written.
+    let length = unsafe { libc::fgetxattr(file.as_raw_fd(), c"security.capability".as_ptr(), ptr::null_mut(), 0) };
+    mode & 0o6000 != 0 || length > 0
 }
 
 /// kill(2), for every number there is.

@@ -427,9 +427,8 @@ world_test! {
         }
         assert_eq!(processes_named("rauthbind").len(), 2);
         assert_ne!(ready, format!("ready {}", running.pid));
+        // Whoever kills the launcher means the command.
         running.kill(Signal::SIGKILL);
-        let command = Stranger::of(Pid::from_raw(ready["ready ".len()..].parse().unwrap()));
-        command.kill(Signal::SIGKILL);
         nothing_is_left();
     }
 }
@@ -447,10 +446,10 @@ world_test! {
 
 /// The supervisor of a command whose launcher this is.
 fn supervisor_of(launcher: &Running) -> Stranger {
-    let mut others = processes_named("rauthbind");
-    others.retain(|pid| *pid != launcher.pid);
-    let [supervisor] = others[..] else { panic!("not one supervisor: {others:?}") };
-    Stranger::of(supervisor)
+    let others = || processes_named("rauthbind").into_iter().filter(|pid| *pid != launcher.pid).collect::<Vec<_>>();
+    // One before this may still have to be reaped.
+    wait_until("the one supervisor", || others().len() == 1);
+    Stranger::of(others()[0])
 }
 
 /// Starts a shell that runs `ports` with these words, and then ends with status 7.
@@ -673,9 +672,9 @@ world_test! {
     fn the_dead_get_nothing(world) {
         let running = start_granted(world, "abandoned", include_str!("c/abandoned.c"), &[]);
         let _ = running.stdout_line("ready");
-        let supervisor = supervisor_of(&running);
+        let (supervisor, command) = (supervisor_of(&running), Stranger::named("abandoned"));
         supervisor.stop();
-        running.kill(Signal::SIGUSR1);
+        command.kill(Signal::SIGUSR1);
         let child = running.stdout_line("child").rsplit(' ').next().unwrap().parse().unwrap();
         let child = Stranger::of(Pid::from_raw(child));
         wait_until("the child to wait", || child.waits_in() == [libc::SYS_bind]);
