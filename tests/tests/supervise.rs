@@ -316,8 +316,8 @@ world_test! {
         let output = "echo said; exec >&-; read line; exit 6";
         for (how, script, told) in [
             ("stops", stops, "stopped 19\nstopped 20\nstopped 21\nstopped 22\nexited 7\non\non\non\non\n"),
-            ("stopped", stopped, "stopped 20\nexited 8\n"),
-            ("terminal", interrupted, "stopped 20\nexited 9\n"),
+            ("stopped", waiting, "stopped 20\nkilled 15\n"),
+            ("terminal", waiting, "stopped 20\nkilled 2\n"),
             ("output", output, "said None\nexited 6\n"),
         ] {
             for before in [&[][..], &SUPERVISED] {
@@ -413,7 +413,7 @@ world_test! {
     fn who_supervises_holds_nothing_of_the_commands(world) {
         let running = start(world, &[&SUPERVISED[..], &["sh", "-c", "echo ready $$; exec sleep 1000"]].concat());
         let ready = running.stdout_line("ready ");
-        for pid in processes_named("rauthbind") {
+        for pid in wait_for_rauthbinds(2) {
             let process = Stranger::of(pid);
             let foreign = |target: &PathBuf| {
                 let target = target.to_str().unwrap();
@@ -425,7 +425,6 @@ world_test! {
             wait_until("what is the command's to be let go", || open().is_empty());
             assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
         }
-        assert_eq!(processes_named("rauthbind").len(), 2);
         assert_ne!(ready, format!("ready {}", running.pid));
         // Whoever kills the launcher means the command.
         running.kill(Signal::SIGKILL);
@@ -444,7 +443,16 @@ world_test! {
     }
 }
 
+/// Waits until this many processes are the launcher's and its supervisor's; what becomes the helper is for a moment one,
+/// too.
+#[track_caller]
+fn wait_for_rauthbinds(count: usize) -> Vec<Pid> {
+    wait_until("launcher and supervisor alone", || processes_named("rauthbind").len() == count);
+    processes_named("rauthbind")
+}
+
 /// The supervisor of a command whose launcher this is.
+#[track_caller]
 fn supervisor_of(launcher: &Running) -> Stranger {
     let others = || processes_named("rauthbind").into_iter().filter(|pid| *pid != launcher.pid).collect::<Vec<_>>();
     // One before this may still have to be reaped.
@@ -476,11 +484,11 @@ world_test! {
         wait_until("those between to end", || processes_named("perl").len() == 1);
         let daemon = Stranger::named("perl");
         wait_until("the daemon to wait", || daemon.waits_in() == [libc::SYS_pause]);
-        assert_eq!(processes_named("rauthbind").len(), 1);
+        let supervisor = wait_for_rauthbinds(1);
         daemon.kill(Signal::SIGUSR1);
         assert_eq!(alices_holders("tcp", 80), [daemon.pid]);
         assert_eq!(answering_process(&get("127.0.0.1", 80)), daemon.pid);
-        assert_eq!(processes_named("rauthbind").len(), 1);
+        assert_eq!(processes_named("rauthbind"), supervisor);
         daemon.kill(Signal::SIGKILL);
         nothing_is_left();
     }
@@ -543,8 +551,8 @@ world_test! {
         helper.wait();
         ports.kill(Signal::SIGUSR1);
         let _ = running.stdout_line("stop-2");
-        assert_eq!(processes_named("rauthbind-helper"), []);
-        assert_eq!(processes_named("rauthbind").len(), 2);
+        wait_until("all helpers to be gone", || processes_named("rauthbind-helper").is_empty());
+        let _ = wait_for_rauthbinds(2);
         ports.kill(Signal::SIGUSR1);
         let done = running.wait();
         let served = "80 ok ok ok\n99 EACCES EACCES EACCES\n20080 ok ok ok\n";

@@ -1,7 +1,8 @@
 """What a shell with job control sees of a command that it runs, standing in for that shell.
 
 jobs.py stops COMMAND...     has it go on each time that it stops, and tells by which signal it stopped, and its end
-jobs.py stopped COMMAND...   stops it by a signal sent to its process id, once it has said something; then the same
+jobs.py stopped COMMAND...   stops it by a signal sent to its process id, once it has said something, has it go on, and
+                             ends it by another
 jobs.py terminal COMMAND...  gives it a terminal, at which Ctrl-Z and Ctrl-C are typed, once it has said something
 jobs.py output COMMAND...    tells when its standard output has come to an end, before it is let go by its standard input
 """
@@ -74,5 +75,11 @@ else:
     if how == 'stopped':
         output.readline()
         os.kill(pid, signal.SIGTSTP)
-    tell(pid, lambda: os.kill(pid, signal.SIGCONT))
+
+    def go_on():
+        os.kill(pid, signal.SIGCONT)
+        if how == 'stopped':
+            os.kill(pid, signal.SIGTERM)
+
+    tell(pid, go_on)
     print(output.read(), end='')
