@@ -311,8 +311,7 @@ world_test! {
     fn job_control_is_the_commands(world) {
         let jobs = world.script("jobs.py", include_str!("supervise/jobs.py"));
         let stops = "for signal in STOP TSTP TTIN TTOU; do kill -$signal $$; echo on; done; exit 7";
-        let interrupted = "trap 'exit 9' INT; echo ready; while :; do read line; done";
-        let stopped = "trap 'exit 8' CONT; echo ready; read line";
+        let waiting = "echo ready; while :; do read line; done";
         let output = "echo said; exec >&-; read line; exit 6";
         for (how, script, told) in [
             ("stops", stops, "stopped 19\nstopped 20\nstopped 21\nstopped 22\nexited 7\non\non\non\non\n"),
@@ -426,8 +425,10 @@ world_test! {
             assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
         }
         assert_ne!(ready, format!("ready {}", running.pid));
-        // Whoever kills the launcher means the command.
+        // Nor can it be killed and leave the command to nobody.
+        let command = Stranger::of(Pid::from_raw(ready["ready ".len()..].parse().unwrap()));
         running.kill(Signal::SIGKILL);
+        command.wait();
         nothing_is_left();
     }
 }
@@ -454,10 +455,9 @@ fn wait_for_rauthbinds(count: usize) -> Vec<Pid> {
 /// The supervisor of a command whose launcher this is.
 #[track_caller]
 fn supervisor_of(launcher: &Running) -> Stranger {
-    let others = || processes_named("rauthbind").into_iter().filter(|pid| *pid != launcher.pid).collect::<Vec<_>>();
-    // One before this may still have to be reaped.
-    wait_until("the one supervisor", || others().len() == 1);
-    Stranger::of(others()[0])
+    let others = wait_for_rauthbinds(2).into_iter().filter(|pid| *pid != launcher.pid).collect::<Vec<_>>();
+    let [supervisor] = others[..] else { panic!("not one supervisor: {others:?}") };
+    Stranger::of(supervisor)
 }
 
 /// Starts a shell that runs `ports` with these words, and then ends with status 7.
