@@ -312,7 +312,7 @@ fn heed(launcher: Option<&Launcher>, command: Pid) -> bool {
     match (&launcher.stream).read(&mut number) {
         Ok(4) => {
             let number = i32::from_ne_bytes(number);
-            // What was sent to all of our group, or by a service manager to each of us, the command has already.
+            // What was sent to all of our group, the command has already.
             let is_one_of_us = getpgid(Some(command)) == Ok(getpgrp());
             if !(is_one_of_us && sys::take_pending_signal(number)) {
                 let _ = sys::send_signal(command, number);

@@ -13,8 +13,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use nix::libc;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use nix::sys::signal::{kill, killpg};
+use nix::unistd::{Pid, getpgid};
 
 use programs::{REPORT, Seen, compile, look, words};
 use rauthbind_tests::proof::{alices_holders, answering_process, get, is_alices, says_denied};
@@ -287,6 +287,53 @@ world_test! {
         assert_eq!(done.status.signal(), Some(15));
         let told: String = numbers.iter().map(|number| format!("signal {number}\n")).collect();
         assert_eq!(done.stdout, format!("{ready}\n{told}"));
+    }
+}
+
+world_test! {
+    /// A signal to the whole process group comes once, although the launcher is in it.
+    fn signals_to_the_group_come_once(world) {
+        let program = world.compile_c_with(&["-static"], "signals", include_str!("supervise/signals.c"));
+        let session = ["setsid", "-w", "rauthbind", program.to_str().unwrap()];
+        let running = start(world, &session);
+        let command = running.stdout_line("ready ")["ready ".len()..].parse().unwrap();
+        let group = getpgid(Some(Pid::from_raw(command))).unwrap();
+        let launcher = wait_for_rauthbinds(2).into_iter().min_by_key(|pid| pid.as_raw()).unwrap();
+        for number in [Signal::SIGUSR1, Signal::SIGINT, Signal::SIGHUP] {
+            killpg(group, number).unwrap();
+            let _ = running.stdout_line(&format!("signal {}", number as i32));
+        }
+        // What is passed on comes in order, so that a second of any would be here by now.
+        kill(launcher, Signal::SIGTERM).unwrap();
+        let done = running.wait();
+        let told: Vec<_> = done.stdout.lines().skip(1).collect();
+        assert_eq!(told, ["signal 10", "signal 2", "signal 1", "signal 15"]);
+    }
+}
+
+world_test! {
+    /// A supervisor of root's does not get for a program that is another user's by now what root may have.
+    fn who_drops_root_has_not_roots_ports(world) {
+        world.rule("byport/80", "root", "root", 0o700);
+        let program = build(world, "cc -static", "static");
+        let drop = ["setpriv", "--reuid=4002", "--regid=4002", "--clear-groups"];
+        for launcher in [&[][..], &["rauthbind"], &SUPERVISED] {
+            let done = world.command("root", [launcher, &drop, &[&program, "libc", "80"]].concat()).run();
+            says_denied(&done);
+        }
+    }
+}
+
+world_test! {
+    /// What is no file is not looked into, and what has privileges of its own keeps them.
+    fn some_programs_are_left_as_they_are(world) {
+        let program = build(world, "cc -static", "static");
+        let setup = format!("mkfifo -m 777 /run/bin/fifo; setcap cap_net_bind_service=ep {program}");
+        let _ = world.command("root", ["sh", "-c", &setup]).run().successful();
+        assert_eq!(run(world, &["rauthbind", "/run/bin/fifo"]).status.code(), Some(126));
+        let server = start(world, &["rauthbind", &program, "libc", "80"]);
+        server.wait_listening(80);
+        assert_eq!(processes_named("rauthbind"), []);
     }
 }
 
