@@ -14,7 +14,6 @@ use std::ffi::c_int;
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
@@ -30,6 +29,7 @@ use nix::sys::socket::{
     getsockname, recvmsg, sendmsg, socketpair,
 };
 use nix::unistd::{ForkResult, Pid, chdir, getpgid, getpgrp, getpid, getppid};
+use rauthbind_policy::first_unprivileged_port;
 use rauthbind_wire::address::{LONGEST, RawAddress};
 use rauthbind_wire::ask::ask;
 use rauthbind_wire::channel::Channel;
@@ -409,7 +409,7 @@ impl Supervisor<'_> {
         notification.read(bind.address, bytes).ok()?;
         // From here on this copy alone counts.
         let address = RawAddress::new(bytes).filter(RawAddress::may_be_privileged)?;
-        if u32::from(address.port()?) >= self.first_unprivileged_port()? {
+        if u32::from(address.port()?) >= first_unprivileged_port(self.port_start.as_ref()?)? {
             return None;
         }
         let socket = notification.socket(bind.socket).ok()?;
@@ -427,12 +427,6 @@ impl Supervisor<'_> {
             Err(libc::EACCES) => None,
             Err(errno) => Some(Answer::Failed(errno)),
         }
-    }
-
-    fn first_unprivileged_port(&self) -> Option<u32> {
-        let mut text = [0; 16];
-        let length = self.port_start.as_ref()?.read_at(&mut text, 0).ok()?;
-        std::str::from_utf8(text.get(..length)?).ok()?.trim_end().parse().ok()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -201,19 +200,12 @@ impl Helper {
             return Err(Denial::OtherNetworkNamespace);
         }
         let question = Question { protocol, address };
-        match self.first_unprivileged_port() {
+        match rauthbind_policy::first_unprivileged_port(&self.port_start) {
             _ if address.port() == 0 => Err(Denial::NoPort),
             None => Err(Denial::UnknownPrivilege),
             Some(start) if u32::from(address.port()) >= start => Err(Denial::NotPrivileged(question)),
             Some(_) => Ok(question),
         }
-    }
-
-    /// Read for each request, as it may change; in the helper's network namespace, where the file was opened.
-    fn first_unprivileged_port(&self) -> Option<u32> {
-        let mut text = [0; 16];
-        let length = self.port_start.read_at(&mut text, 0).ok()?;
-        std::str::from_utf8(text.get(..length)?).ok()?.trim_end().parse().ok()
     }
 
     fn tell(&mut self, outcome: &Outcome, pid: i32) {

@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`request`] | the question: protocol, address, port |
+//! | [`request`] | the question: protocol, address, port; and which ports are privileged |
 //! | [`keys`] | the names of the rule files that may answer it, in order |
 //! | [`byuid`] | the lines of a `byuid` file |
 //! | [`rules`] | the directory of rules, and the decision |
@@ -17,5 +17,5 @@ pub mod keys;
 pub mod request;
 pub mod rules;
 
-pub use request::{Protocol, Request};
+pub use request::{Protocol, Request, first_unprivileged_port};
 pub use rules::{Distrust, Refusal, Rule, Rules, Untrusted, Verdict};

@@ -1,7 +1,9 @@
 //! The question: may this protocol's port of this address be bound?
 
 use std::fmt;
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 
 /// The whole question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,14 @@ impl fmt::Display for Protocol {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.name())
     }
+}
+
+/// Reads the first port that is not privileged from `ip_unprivileged_port_start` (ip(7)): that of the network namespace in
+/// which the file was opened. To be read for each request, as it may change. `None` where it cannot be read.
+pub fn first_unprivileged_port(file: &File) -> Option<u32> {
+    let mut text = [0; 16];
+    let length = file.read_at(&mut text, 0).ok()?;
+    std::str::from_utf8(text.get(..length)?).ok()?.trim_end().parse().ok()
 }
 
 #[cfg(test)]
