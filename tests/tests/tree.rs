@@ -157,6 +157,30 @@ fn the_man_pages_know_the_names() {
     }
 }
 
+/// Each test that SECURITY.md names is there.
+#[test]
+fn the_tests_of_the_threats_are_there() {
+    let security = text("SECURITY.md");
+    let (_, table) = security.split_once("## Threats and answers").unwrap();
+    let mut named = 0;
+    for cell in table.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| ")).map(|(_, cell)| cell) {
+        let mut code = None;
+        for word in cell.split([' ', ',', ';']).filter(|word| !word.is_empty()) {
+            if let Some(place) = word.strip_suffix(':') {
+                code = match place.strip_prefix("rauthbind-") {
+                    Some(package) => Some(sources(&[&format!("{package}/src")]).iter().map(text).collect::<String>()),
+                    None if place.ends_with(".rs") => Some(text(Path::new("tests/tests").join(place))),
+                    None => None,
+                };
+            } else if let Some(code) = &code {
+                assert!(code.contains(&format!("fn {word}(")), "SECURITY.md names {word}, which is nowhere");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 50, "{named} tests are named");
+}
+
 /// The units of the broker, and its recipes, run the helper that is installed, on the socket that the shim looks for.
 #[test]
 fn the_units_know_the_names() {
