@@ -33,8 +33,6 @@ pub enum Error {
     NoAccount(String),
     /// Only root becomes somebody else.
     Identity(&'static str, Errno),
-    /// None: the command was run under a supervisor, and has ended with this status.
-    Ended(c_int),
     /// The capability cannot be taken from the command.
     Capability(Errno),
     /// The command is there, but what its first line names, or its loader, is not.
@@ -49,7 +47,6 @@ impl Error {
         match self {
             Error::Command(_, Errno::ENOENT) | Error::Interpreter(_) => 127,
             Error::Command(..) => 126,
-            Error::Ended(status) => *status,
             _ => 125,
         }
     }
@@ -84,7 +81,6 @@ impl fmt::Display for Error {
             Error::Identity(step, errno) => {
                 write!(out, "cannot become that user: only root can use -u and -g ({step}: {})", errno.desc())
             }
-            Error::Ended(status) => write!(out, "the command has ended with status {status}"),
             Error::Capability(errno) => {
                 write!(out, "CAP_NET_BIND_SERVICE cannot be taken from the command: {}", errno.desc())
             }

@@ -1,7 +1,7 @@
 //! The steps from the command line to the command, in order.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, c_int};
 use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
@@ -36,11 +36,11 @@ impl Server {
     }
 }
 
-/// Becomes the command, or runs it and ends as it ends.
+/// Becomes the command, or runs it under a supervisor, and then gives its exit status, or ends as it ended.
 ///
 /// # Errors
 /// [`Error`] where it does not; what only keeps the command from its ports is told on standard error instead.
-pub fn launch(run: &Run) -> Result<Infallible, Error> {
+pub fn launch(run: &Run) -> Result<c_int, Error> {
     if sys::is_secure_execution() {
         return Err(Error::Secure(std::env::current_exe().unwrap_or_else(|_| "rauthbind".into())));
     }
@@ -60,7 +60,7 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
         if run.verbose {
             say(&"the supervisor of the outer rauthbind serves the command");
         }
-        return execute(run, &environment);
+        return execute(run, &environment).map(|never| match never {});
     }
     let server = setup::check_shim().and_then(|()| find_server(&environment));
     if !geteuid().is_root() {
@@ -84,7 +84,7 @@ pub fn launch(run: &Run) -> Result<Infallible, Error> {
         explain_preload(run);
         cover(&mut environment, server.ok(), run.depth);
     }
-    execute(run, &environment)
+    execute(run, &environment).map(|never| match never {})
 }
 
 /// Whether whatever this process becomes is supervised already. Without no_new_privs the variable is from elsewhere.
@@ -107,8 +107,8 @@ fn is_to_be_supervised(run: &Run) -> bool {
     }
 }
 
-/// Runs the command under a supervisor, and ends as it ends.
-fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Server>) -> Result<Infallible, Error> {
+/// Runs the command under a supervisor, or becomes it where there can be none.
+fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Server>) -> Result<c_int, Error> {
     if run.verbose {
         say(&"binds of the command, and of all that it starts, are answered from outside, under no_new_privs");
     }
@@ -131,10 +131,10 @@ fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Se
         execute(run, &environment)
     };
     match supervise::run(channel.as_ref(), &mut execute_as_itself) {
-        Ok(status) => Err(Error::Ended(status)),
+        Ok(status) => Ok(status),
         Err(problem) => {
             say(&problem);
-            execute_as_itself(false)
+            execute_as_itself(false).map(|never| match never {})
         }
     }
 }

@@ -43,14 +43,12 @@ pub fn main() -> c_int {
             Err(error) => Error::Output(error),
         },
         Ok(Asked::Run(run)) => match launch::launch(&run) {
-            Ok(never) => match never {},
+            Ok(status) => return status,
             Err(error) => error,
         },
         Err(error) => Error::Usage(error),
     };
-    if !matches!(error, Error::Ended(_)) {
-        say(&error);
-    }
+    say(&error);
     error.exit_status()
 }
 

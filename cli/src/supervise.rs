@@ -240,7 +240,7 @@ fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream,
     }
     raise_descriptor_limit();
     sys::close_standard_descriptors();
-    let Some(listener) = receive_listener(from_command) else { return };
+    let Some(mut listener) = receive_listener(from_command) else { return };
     let port_start = File::open(UNPRIVILEGED_PORT_START).ok();
     let Ok(signals) = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), SfdFlags::SFD_CLOEXEC) else { return };
     let kept = [
@@ -260,25 +260,20 @@ fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream,
         notify::wake_in_step(listener.as_fd());
     }
     let supervisor = Supervisor { channel, port_start };
-    let mut listener = listener;
     loop {
-        let mut polls = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        // One that is missing is not waited for.
-        let nobody = signals.as_fd();
-        polls.push(match &listener {
-            Some(listener) => PollFd::new(listener.as_fd(), PollFlags::POLLIN),
-            None => PollFd::new(nobody, PollFlags::empty()),
-        });
-        polls.push(match &launcher {
-            Some(launcher) => PollFd::new(launcher.stream.as_fd(), PollFlags::POLLIN),
-            None => PollFd::new(nobody, PollFlags::empty()),
-        });
+        // What is missing is not waited for.
+        let nobody = || PollFd::new(signals.as_fd(), PollFlags::empty());
+        let for_input = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
+        let mut polls = [
+            for_input(signals.as_fd()),
+            listener.as_ref().map_or_else(nobody, |listener| for_input(listener.as_fd())),
+            launcher.as_ref().map_or_else(nobody, |launcher| for_input(launcher.stream.as_fd())),
+        ];
         match poll(&mut polls, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => return,
         }
-        let ready = |index: usize| polls.get(index).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-        let (child, bind, asked) = (ready(0), ready(1), ready(2));
+        let [child, bind, asked] = polls.map(|poll| poll.revents().unwrap_or(PollFlags::empty()));
         if bind.contains(PollFlags::POLLIN) {
             if let Some(listener) = &listener {
                 supervisor.serve(listener.as_fd());
@@ -293,8 +288,8 @@ fn supervise(command: Pid, channel: Option<&Channel>, from_command: &UnixStream,
                 return;
             }
         }
-        if !asked.is_empty() && !heed(launcher.as_ref(), command) {
-            launcher = None;
+        if !asked.is_empty() {
+            launcher = launcher.filter(|launcher| heed(launcher, command));
         }
     }
 }
@@ -306,8 +301,7 @@ struct Launcher {
 }
 
 /// Passes on what the launcher was sent; false where it is gone.
-fn heed(launcher: Option<&Launcher>, command: Pid) -> bool {
-    let Some(launcher) = launcher else { return true };
+fn heed(launcher: &Launcher, command: Pid) -> bool {
     let mut number = [0; 4];
     match (&launcher.stream).read(&mut number) {
         Ok(4) => {
