@@ -1,5 +1,6 @@
-/* threads [linger]: 64 threads, half of them with TCP, that bind all at once, over and over, each a port of its own
- * that is granted (200 and up) and one that is not (300 and up); with linger, sockets that linger. */
+/* threads ROUNDS [linger]: 64 threads, half of them with TCP, that bind all at once, so many times after a few to begin
+ * with, each a port of its own that is granted (200 and up) and one that is not (300 and up); with linger, sockets that
+ * linger. */
 #include "bind.h"
 
 enum { THREADS = 64 };
@@ -36,13 +37,13 @@ static void run(int number)
 
 int main(int argc, char **argv)
 {
-    linger = argc == 2 && !strcmp(argv[1], "linger");
+    linger = argc == 3 && !strcmp(argv[2], "linger");
     prepare_stops();
     MUST(pthread_barrier_init(&start, NULL, THREADS) == 0);
     run(10);
     int before = count_descriptors();
     stop_at("warm");
-    run(80);
+    run(atoi(argv[1]));
     MUST(count_descriptors() == before);
     stop_at("done");
     return 0;
