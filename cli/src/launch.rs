@@ -9,7 +9,7 @@ use nix::sys::prctl;
 use nix::unistd::{AccessFlags, access, execvpe, geteuid, getpid, getuid};
 use rauthbind_wire::ask::is_broker_there;
 use rauthbind_wire::channel::{self, Channel};
-use rauthbind_wire::names::{self, HELPER, SHIM};
+use rauthbind_wire::names::{self, HELPER, SHIM, VERBOSE};
 
 use crate::arguments::{Mode, Run};
 use crate::error::Error;
@@ -62,7 +62,7 @@ pub fn launch(run: &Run) -> Result<c_int, Error> {
         }
         return execute(run, &environment).map(|never| match never {});
     }
-    let server = setup::check_shim().and_then(|()| find_server(&environment));
+    let server = setup::check_shim().and_then(|()| find_server(&environment, run.verbose));
     if !geteuid().is_root() {
         // What was root's, `-u` does not leave to anybody.
         let give_up = if run.user.is_some() { sys::give_up_all_capabilities } else { sys::give_up_the_capability };
@@ -140,10 +140,10 @@ fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Se
 }
 
 /// Starts a helper for the command, or finds who serves it without.
-fn find_server(environment: &[CString]) -> Result<Server, Problem> {
+fn find_server(environment: &[CString], verbose: bool) -> Result<Server, Problem> {
     let outer = value(environment, names::CHANNEL).and_then(|value| Channel::parse(value).ok());
     let outer = outer.filter(Channel::is_there);
-    match setup::source().and_then(|source| start_helper(environment, source)) {
+    match setup::source().and_then(|source| start_helper(environment, source, verbose)) {
         Ok(channel) => {
             // The command is to hold one channel, not two.
             outer.iter().for_each(|outer| sys::close_at_exec(outer.descriptor));
@@ -158,7 +158,7 @@ fn find_server(environment: &[CString]) -> Result<Server, Problem> {
 }
 
 /// Starts the helper at one end of a new channel and leaves the other open for the command.
-fn start_helper(environment: &[CString], source: Source) -> Result<Channel, Problem> {
+fn start_helper(environment: &[CString], source: Source, verbose: bool) -> Result<Channel, Problem> {
     let start = || -> nix::Result<Channel> {
         let (apps, helper) = channel::create().map_err(Errno::from_raw)?;
         // Out of the way of 0, 1 and 2, which may be closed, and so that what we print cannot go there.
@@ -167,7 +167,8 @@ fn start_helper(environment: &[CString], source: Source) -> Result<Channel, Prob
         let protocol = rauthbind_wire::PROTOCOL.to_string();
         let complaint = format!("rauthbind: {}\n", Problem::NoProgram);
         let hand_over = source == Source::HandedOver;
-        sys::start_orphan(HELPER, &["--protocol", &protocol], &helper, hand_over, complaint)?;
+        let arguments: Vec<_> = ["--protocol", &protocol].into_iter().chain(verbose.then_some(VERBOSE)).collect();
+        sys::start_orphan(HELPER, &arguments, &helper, hand_over, complaint)?;
         if hand_over {
             // The file capability cannot serve, so nothing that the command runs has a use for it.
             sys::bound_the_capability();

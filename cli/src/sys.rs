@@ -17,10 +17,8 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
+use rauthbind_wire::capability::{self, Half, NET_BIND_SERVICE, THE_CAPABILITY};
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
-
-/// `CAP_NET_BIND_SERVICE` of linux/capability.h.
-const NET_BIND_SERVICE: u8 = 10;
 
 /// `CAP_SETPCAP`, without which the bounding set cannot be narrowed.
 const SETPCAP: u8 = 8;
@@ -31,33 +29,12 @@ pub fn is_secure_execution() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// The three sets of capset(2), in two halves of 32 capabilities; the one that matters here is in the first.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Capabilities {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
+fn capabilities() -> nix::Result<[Half; 2]> {
+    capability::get().map_err(Errno::from_raw)
 }
 
-/// [`NET_BIND_SERVICE`] in the first half of a set.
-const THE_CAPABILITY: u32 = 1 << NET_BIND_SERVICE;
-
-/// `_LINUX_CAPABILITY_VERSION_3` of linux/capability.h, and the calling process.
-const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
-
-fn capabilities() -> nix::Result<[Capabilities; 2]> {
-    let mut header = CAPABILITY_HEADER;
-    let mut halves = [Capabilities::default(); 2];
-    // SAFETY: capget(2) reads the header, where it may also write, and writes both halves.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), halves.as_mut_ptr()) })?;
-    Ok(halves)
-}
-
-/// Only makes a system call: the orphan uses it too. What is no longer inheritable is no longer ambient either.
-fn set_capabilities(halves: [Capabilities; 2]) -> nix::Result<()> {
-    // SAFETY: capset(2) reads the header and both halves.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, CAPABILITY_HEADER.as_ptr(), halves.as_ptr()) }).map(drop)
+fn set_capabilities(halves: [Half; 2]) -> nix::Result<()> {
+    capability::set(halves).map_err(Errno::from_raw)
 }
 
 /// Whether this process has the capability to hand over.
@@ -70,14 +47,13 @@ pub fn has_capability() -> bool {
 pub fn keep_what_handing_over_takes() -> nix::Result<()> {
     let [low, _] = capabilities()?;
     let bounding = low.permitted & (1 << SETPCAP);
-    let kept =
-        Capabilities { effective: bounding, permitted: bounding | low.permitted & THE_CAPABILITY, inheritable: 0 };
-    set_capabilities([kept, Capabilities::default()])
+    let kept = Half { effective: bounding, permitted: bounding | low.permitted & THE_CAPABILITY, inheritable: 0 };
+    set_capabilities([kept, Half::default()])
 }
 
 /// Gives up every capability, in every set but the bounding set.
 pub fn give_up_all_capabilities() -> nix::Result<()> {
-    set_capabilities([Capabilities::default(); 2])
+    set_capabilities([Half::default(); 2])
 }
 
 /// Gives up the capability: the command is not to have what only the helper needs.
@@ -87,7 +63,7 @@ pub fn give_up_the_capability() -> nix::Result<()> {
         // A filter of system calls may forbid even to ask (SystemCallFilter=~@privileged in systemd.exec(5)).
         return Ok(());
     }
-    let without = Capabilities {
+    let without = Half {
         effective: low.effective & !THE_CAPABILITY,
         permitted: low.permitted & !THE_CAPABILITY,
         inheritable: low.inheritable & !THE_CAPABILITY,
@@ -309,8 +285,8 @@ extern "C" fn become_program(orphan: *mut c_void) -> c_int {
         let Orphan { program, arguments, input, hand_over, complaint, .. } = *orphan.cast::<Orphan>();
         libc::setsid();
         if hand_over {
-            let low = Capabilities { effective: 0, permitted: THE_CAPABILITY, inheritable: THE_CAPABILITY };
-            let _ = set_capabilities([low, Capabilities::default()]);
+            let low = Half { effective: 0, permitted: THE_CAPABILITY, inheritable: THE_CAPABILITY };
+            let _ = capability::set([low, Half::default()]);
             let capability = libc::c_ulong::from(NET_BIND_SERVICE);
             libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0);
         }
@@ -397,7 +373,7 @@ pub fn let_capabilities_rest() -> nix::Result<()> {
     if low.effective | high.effective == 0 {
         return Ok(());
     }
-    set_capabilities([Capabilities { effective: 0, ..low }, Capabilities { effective: 0, ..high }])
+    set_capabilities([Half { effective: 0, ..low }, Half { effective: 0, ..high }])
 }
 
 /// Whether the file would have other privileges than its caller: setuid, setgid or capabilities.

@@ -1,7 +1,7 @@
 //! One request after the other: receive, judge, bind, reply, close, log.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use rauthbind_wire::names;
 use rauthbind_wire::sys::Descriptor;
 
 use crate::log::Log;
-use crate::start::CHANNEL;
+use crate::start::{CHANNEL, keep_the_capability};
 use crate::sys;
 
 /// How many descriptors whose close waits may be waited for at once.
@@ -44,6 +44,21 @@ struct Grant<'a> {
     request: Request,
     question: Question,
     rule: Rule,
+}
+
+/// Who sent a message, for the log.
+struct App(i32);
+
+impl fmt::Display for App {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "pid {}", self.0)?;
+        // What it calls itself; nothing, where it has ended or is not to be seen (hidepid in proc(5)).
+        let name = fs::read(format!("/proc/{}/comm", self.0)).unwrap_or_default();
+        match String::from_utf8_lossy(&name).trim_end_matches('\n') {
+            "" => Ok(()),
+            name => write!(out, " {name:?}"),
+        }
+    }
 }
 
 /// What became of a message.
@@ -147,7 +162,7 @@ impl Helper {
                 close(give(reply_channel, reply));
             }
         }
-        self.tell(&outcome, received.sender.map_or(0, |sender| sender.pid));
+        self.tell(&outcome, App(received.sender.map_or(0, |sender| sender.pid)));
     }
 
     fn outcome(&self, received: &Received) -> Outcome {
@@ -208,20 +223,20 @@ impl Helper {
         }
     }
 
-    fn tell(&mut self, outcome: &Outcome, pid: i32) {
+    fn tell(&mut self, outcome: &Outcome, app: App) {
         let uid = self.uid;
         match outcome {
             Outcome::Bound(question, rule) => {
                 if self.log.is_first(*question) {
-                    self.log.line(Weight::Info, format_args!("granted {question} to uid {uid}, pid {pid}, by {rule}"));
+                    self.log.line(Weight::Info, format_args!("granted {question} to uid {uid}, {app}, by {rule}"));
                 }
             }
             Outcome::Failed(question, rule, errno) => self.log.line(
                 Weight::Info,
-                format_args!("granted {question} to uid {uid}, pid {pid}, by {rule}, but bind: {}", errno.desc()),
+                format_args!("granted {question} to uid {uid}, {app}, by {rule}, but bind: {}", errno.desc()),
             ),
             Outcome::Denied(denial) => {
-                self.log.line(Weight::Notice, format_args!("refused uid {uid}, pid {pid}: {denial}"));
+                self.log.line(Weight::Notice, format_args!("refused uid {uid}, {app}: {denial}"));
             }
         }
     }
@@ -247,9 +262,9 @@ fn rules() -> Result<Rules, Untrusted> {
 
 /// The one bind(2) of this program, and the only time in which the capability is effective.
 fn bind(socket: &Descriptor, request: &Request) -> nix::Result<()> {
-    sys::set_capabilities(true)?;
+    keep_the_capability(true)?;
     let result = sys::bind(socket.raw(), &request.address);
-    if sys::set_capabilities(false).is_err() {
+    if keep_the_capability(false).is_err() {
         process::abort();
     }
     result

@@ -16,6 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{
     alarm, chdir, dup2_stderr, dup2_stdout, getegid, geteuid, getgid, getuid, setgroups, setresgid, setresuid,
 };
+use rauthbind_wire::capability::{self, Half, THE_CAPABILITY};
 use rauthbind_wire::sys::set_pass_credentials;
 use rauthbind_wire::{PROTOCOL, names};
 
@@ -44,6 +45,7 @@ pub struct Asked {
     protocol: Option<String>,
     once: bool,
     broker: bool,
+    verbose: bool,
 }
 
 /// What came of the start.
@@ -139,9 +141,9 @@ pub fn start(asked: &Asked) -> Result<Started, Error> {
     close_strangers()?;
     let port_start = File::open(names::UNPRIVILEGED_PORT_START).map_err(Error::PrivilegedPorts)?;
     let network_namespace = own_network_namespace()?;
-    confine()?;
+    confine(asked.verbose)?;
     let gid = asked.broker.then(getgid);
-    Ok(Started::Serving(Helper::new(getuid(), gid, network_namespace, port_start, Log::default())))
+    Ok(Started::Serving(Helper::new(getuid(), gid, network_namespace, port_start, Log::new(asked.verbose))))
 }
 
 impl Asked {
@@ -157,6 +159,7 @@ impl Asked {
                 b"--help" => asked.text = Some(USAGE.to_owned()),
                 b"--version" => asked.text = Some(concat!("rauthbind-helper ", env!("CARGO_PKG_VERSION")).to_owned()),
                 argument if argument == names::ONCE.to_bytes() => asked.once = true,
+                argument if argument == names::VERBOSE.as_bytes() => asked.verbose = true,
                 argument if argument == names::BROKER_ARGUMENT.to_bytes() => asked.broker = true,
                 _ => {}
             }
@@ -182,10 +185,10 @@ fn become_peer() -> Result<(), Error> {
     step("setgroups", setgroups(&groups))?;
     step("setresgid", setresgid(gid, gid, gid))?;
     step("setresuid", setresuid(uid, uid, uid))?;
-    step("capset", sys::set_capabilities(false))?;
+    step("capset", keep_the_capability(false))?;
     step("SO_PASSCRED", set_pass_credentials(CHANNEL).map_err(Errno::from_raw))?;
     // Nobody is to keep a process by saying nothing.
-    sys::heed_alarm();
+    step("SIGALRM", sys::heed_alarm())?;
     alarm::set(BROKER_PATIENCE);
     Ok(())
 }
@@ -194,9 +197,9 @@ fn check_installation() -> Result<(), Error> {
     if geteuid() != getuid() || getegid() != getgid() {
         return Err(Error::Setuid);
     }
-    match sys::may_bind() {
-        Ok(true) => Ok(()),
-        Ok(false) | Err(_) => Err(Error::NoCapability),
+    match capability::get() {
+        Ok([low, _]) if low.permitted & THE_CAPABILITY != 0 => Ok(()),
+        Ok(_) | Err(_) => Err(Error::NoCapability),
     }
 }
 
@@ -233,19 +236,26 @@ fn own_network_namespace() -> Result<u64, Error> {
     sys::network_namespace(socket.as_raw_fd()).map_err(Error::NetworkNamespace)
 }
 
+/// Gives up all capabilities but one, which is effective or can be made so.
+pub(crate) fn keep_the_capability(is_effective: bool) -> nix::Result<()> {
+    let effective = if is_effective { THE_CAPABILITY } else { 0 };
+    let low = Half { effective, permitted: THE_CAPABILITY, inheritable: 0 };
+    capability::set([low, Half::default()]).map_err(Errno::from_raw)
+}
+
 /// Gives up whatever the work ahead does not need.
-fn confine() -> Result<(), Error> {
+fn confine(is_heard: bool) -> Result<(), Error> {
     let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Confinement(name, errno));
-    step("capset", sys::set_capabilities(false))?;
+    step("capset", keep_the_capability(false))?;
     step("PR_SET_NO_NEW_PRIVS", prctl::set_no_new_privs())?;
     // Nobody may trace this process, or read its descriptors with pidfd_getfd(2), but who may trace anything.
     step("PR_SET_DUMPABLE", prctl::set_dumpable(false))?;
     step("chdir /", chdir("/"))?;
-    sys::ignore_broken_pipes();
+    step("SIGPIPE", sys::ignore_broken_pipes())?;
     step("RLIMIT_NOFILE", limit_descriptors())?;
     // Whoever waits for the end of the app's output must not wait for ours.
     let nowhere = nowhere()?;
-    step("dup2", dup2_stdout(&nowhere).and_then(|()| dup2_stderr(&nowhere)))
+    step("dup2", dup2_stdout(&nowhere).and_then(|()| if is_heard { Ok(()) } else { dup2_stderr(&nowhere) }))
 }
 
 fn limit_descriptors() -> nix::Result<()> {

@@ -5,50 +5,10 @@ use std::ptr;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid};
 use rauthbind_wire::address::RawAddress;
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
-
-/// `CAP_NET_BIND_SERVICE` of linux/capability.h: the one capability of this program.
-const NET_BIND_SERVICE: u32 = 10;
-
-/// `_LINUX_CAPABILITY_VERSION_3`: 64 capabilities, in two halves.
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
-
-#[repr(C)]
-struct CapabilityHeader {
-    version: u32,
-    pid: c_int,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct CapabilitySets {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-/// Whether `CAP_NET_BIND_SERVICE` is in the permitted set.
-pub fn may_bind() -> nix::Result<bool> {
-    let mut header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
-    let mut halves = [CapabilitySets::default(); 2];
-    // SAFETY: capget(2) reads the header and writes both halves, which is what version 3 has. nix has no wrapper.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, halves.as_mut_ptr()) })?;
-    let [low, _] = halves;
-    Ok(low.permitted & (1 << NET_BIND_SERVICE) != 0)
-}
-
-/// Makes the calling thread's capabilities: permitted `CAP_NET_BIND_SERVICE` alone, effective that or nothing,
-/// inheritable nothing, and with it ambient nothing (capabilities(7)).
-pub fn set_capabilities(effective: bool) -> nix::Result<()> {
-    let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
-    let bit = 1 << NET_BIND_SERVICE;
-    let low = CapabilitySets { effective: if effective { bit } else { 0 }, permitted: bit, inheritable: 0 };
-    let halves = [low, CapabilitySets::default()];
-    // SAFETY: capset(2) reads the header and both halves and keeps no pointer.
-    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) }).map(drop)
-}
 
 /// Closes every descriptor from `first` on (close_range(2), Linux 5.9).
 pub fn close_from(first: RawDescriptor) -> nix::Result<()> {
@@ -180,18 +140,14 @@ pub fn write_now(pipe: &Descriptor, bytes: &[u8]) {
 }
 
 /// Ignores SIGPIPE: a sender that is gone must not end the helper.
-pub fn ignore_broken_pipes() {
-    // SAFETY: no handler is installed, so none can be run; cannot fail for this signal.
-    let _ = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+pub fn ignore_broken_pipes() -> nix::Result<()> {
+    // SAFETY: no handler is installed, so none can be run.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }.map(drop)
 }
 
 /// Has SIGALRM end this process, whatever whoever started it has done about that signal: unixserver(1) ignores it.
-pub fn heed_alarm() {
-    // SAFETY: no handler is installed. The set is filled before it is used, and the kernel keeps no pointer to it.
-    unsafe {
-        libc::signal(libc::SIGALRM, libc::SIG_DFL);
-        let mut signals: libc::sigset_t = std::mem::zeroed();
-        libc::sigaddset(&raw mut signals, libc::SIGALRM);
-        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const signals, ptr::null_mut());
-    }
+pub fn heed_alarm() -> nix::Result<()> {
+    // SAFETY: no handler is installed.
+    unsafe { signal(Signal::SIGALRM, SigHandler::SigDfl) }?;
+    SigSet::from(Signal::SIGALRM).thread_unblock()
 }

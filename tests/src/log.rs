@@ -1,5 +1,6 @@
 //! What arrives at /dev/log.
 
+use std::fmt::Display;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -7,6 +8,17 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::process::Watched;
+
+/// What the helper calls an app in its lines: by process id, and by the name that it gives itself.
+///
+/// # Panics
+/// It has ended.
+#[track_caller]
+#[must_use]
+pub fn app(pid: impl Display) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).expect("the app lives");
+    format!("pid {pid} {:?}", name.trim_end())
+}
 
 /// A log daemon that keeps what it hears.
 #[derive(Clone, Debug)]

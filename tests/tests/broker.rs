@@ -22,6 +22,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::{Pid, pipe2};
 use programs::{compile, words};
+use rauthbind_tests::log::app;
 use rauthbind_tests::proof::{alices_holders, get};
 use rauthbind_tests::{Running, Signal, Stranger, World, processes_named, wait_until, world_test};
 use rauthbind_wire::address::RawAddress;
@@ -345,7 +346,7 @@ world_test! {
                 } else {
                     assert_eq!(connection.ask_as(user), (Ok(Reply::NotMyUser), false), "{user}");
                     let (helper, uid) = (connection.helper.pid, world.user(user).uid);
-                    let told = format!("rauthbind-helper[{helper}]: refused uid 4001, pid {}: ", process::id());
+                    let told = format!("rauthbind-helper[{helper}]: refused uid 4001, {}: ", app(process::id()));
                     let _ = world.log().line(&format!("{told}the sender's user id is {uid}, not the helper's"));
                     assert_eq!(connection.ask_as("alice"), (Ok(Reply::Failed(libc::EACCES)), false));
                 }
@@ -372,7 +373,7 @@ world_test! {
                 let connection = Connection::over(world, connection_by(kind, by_program), &[]);
                 let helper = connection.helper.pid;
                 let told = |why: &str| {
-                    let line = format!("rauthbind-helper[{helper}]: refused uid 4002, pid {}: {why}", process::id());
+                    let line = format!("rauthbind-helper[{helper}]: refused uid 4002, {}: {why}", app(process::id()));
                     let _ = world.log().line(&line);
                 };
                 if gid == 4100 {

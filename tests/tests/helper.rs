@@ -35,6 +35,7 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{mkfifo, pipe2, read, write};
+use rauthbind_tests::log::app;
 use rauthbind_tests::sys::{pidfd_open, set_socket_option, socket};
 use rauthbind_tests::{Running, Signal, Stranger, World, wait_until, world_test};
 
@@ -229,7 +230,7 @@ impl<'w> Helper<'w> {
     /// Waits for the refusal of alice's message in the log.
     #[track_caller]
     fn logged_refusal(&self, reason: &str) {
-        self.logged(37, &format!("refused uid 4001, pid {}: {reason}", process::id()));
+        self.logged(37, &format!("refused uid 4001, {}: {reason}", app(process::id())));
     }
 }
 
@@ -263,7 +264,7 @@ world_test! {
     fn good_requests_are_answered(world) {
         granted(world);
         let helper = Helper::start(world);
-        let by = |address| format!("granted {address} to uid 4001, pid {}, by byport/80", process::id());
+        let by = |address| format!("granted {address} to uid 4001, {}, by byport/80", app(process::id()));
         for (domain, kind, address) in [
             (libc::AF_INET, libc::SOCK_STREAM, "0.0.0.0:80"),
             (libc::AF_INET, libc::SOCK_DGRAM, "127.0.0.9:80"),
@@ -400,8 +401,8 @@ world_test! {
             drop(writer);
             assert_eq!(Answer::read(&reader), answer, "{what}");
             assert_eq!(helper.descriptors(), before, "{what}");
-            let sender = if options.contains(&anonymous) { 0 } else { process::id() };
-            helper.logged(37, &format!("refused uid 4001, pid {sender}: {reason}"));
+            let sender = if options.contains(&anonymous) { "pid 0".to_owned() } else { app(process::id()) };
+            helper.logged(37, &format!("refused uid 4001, {sender}: {reason}"));
             assert!(sockets.iter().all(|socket| bound_to(socket).unwrap().port() == 0), "{what}");
             options.iter().for_each(|(option, value)| set(*option, 1 - value));
             helper.serves();
@@ -785,8 +786,8 @@ world_test! {
         let stalled = world.command("root", [program]).stdin(helper.channel.try_clone().unwrap()).start();
         let _ = stalled.stdout_line("sent");
         helper.serves();
-        helper
-            .logged(37, &format!("refused uid 4001, pid {}: the sender's user id is 0, not the helper's", stalled.pid));
+        let sender = app(stalled.pid);
+        helper.logged(37, &format!("refused uid 4001, {sender}: the sender's user id is 0, not the helper's"));
     }
 }
 

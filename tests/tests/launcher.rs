@@ -612,9 +612,22 @@ world_test! {
             for part in ["4003", HELPER, &descriptor, RULES, SHIM, reach] {
                 assert!(seen.stderr.contains(part), "{options}: no {part:?} in {}", seen.stderr);
             }
-            assert!(seen.stderr.lines().all(|line| line.starts_with("rauthbind: ")), "{}", seen.stderr);
+            let granted = format!("granted 127.0.0.1:80/tcp to uid 4003, pid {} \"look\", by byport/80", seen.one("pid"));
+            let (helpers, ours): (Vec<_>, Vec<_>) = seen.stderr.lines().partition(|line| !line.starts_with("rauthbind: "));
+            assert_eq!((helpers, ours.is_empty()), (vec![&*format!("rauthbind-helper: {granted}")], false));
             assert_eq!((seen.one("bind"), seen.one("SigIgn")), ("0", quiet.one("SigIgn")));
         }
+    }
+}
+
+world_test! {
+    /// Standard error that nobody reads holds nobody up, though `-v` has the helper write to it.
+    fn nobody_has_to_read_what_verbose_says(world) {
+        world.grant("byport/80", "alice");
+        let server = world.script("server", include_str!("launcher/full.py"));
+        let reader = world.script("reader", include_str!("launcher/unread.py"));
+        let done = world.command("alice", ["python3".into(), reader, "rauthbind".into(), "-v".into(), "python3".into(), server]);
+        assert_eq!(done.run().successful().stdout, "full\nbound\n");
     }
 }
 

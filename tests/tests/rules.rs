@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
 use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
 use rauthbind_policy::{Protocol, Request, Rules, Verdict};
+use rauthbind_tests::log::app;
 use rauthbind_tests::{Running, World, sys, world_test};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 
@@ -753,7 +754,7 @@ world_test! {
                 assert!(alice.ask(what).starts_with("by "), "{name} as it should be");
                 change(&path(directory));
                 assert_eq!(alice.ask(what), reason);
-                let line = format!("refused uid 4001, pid {}: {what}: {reason}", alice.program.pid);
+                let line = format!("refused uid 4001, {}: {what}: {reason}", app(alice.program.pid));
                 assert!(world.log().line(&line).ends_with(&line));
             }
             let harmless: [Change<'_>; 5] = [
@@ -873,7 +874,7 @@ world_test! {
             rules.iter().for_each(|rule| add(world, rule));
             change();
             assert_eq!(alice.ask(tcp), reason);
-            let line = format!("refused uid 4001, pid {}: {tcp}: {reason}", alice.program.pid);
+            let line = format!("refused uid 4001, {}: {tcp}: {reason}", app(alice.program.pid));
             let line = world.log().line(&line);
             assert!(line.starts_with("<37>rauthbind-helper[") && line.ends_with(&reason), "{line}");
         }
@@ -891,10 +892,10 @@ world_test! {
             assert!(!alice.ask(refused).starts_with("by "));
             assert!(!bob.ask(tcp).starts_with("by "));
             // The helper's lines come in their order: after the refusal's, there is none of the grants left to come.
-            let _ = world.log().line(&format!("refused uid 4001, pid {}: {refused}: ", alice.program.pid));
-            let _ = world.log().line(&format!("refused uid 4002, pid {}: {tcp}: ", bob.program.pid));
+            let _ = world.log().line(&format!("refused uid 4001, {}: {refused}: ", app(alice.program.pid)));
+            let _ = world.log().line(&format!("refused uid 4002, {}: {tcp}: ", app(bob.program.pid)));
             let grants = |what: &str| {
-                let text = format!("granted {what} to uid 4001, pid {}, by {by}", alice.program.pid);
+                let text = format!("granted {what} to uid 4001, {}, by {by}", app(alice.program.pid));
                 let lines = world.log().lines();
                 lines.iter().filter(|line| line.starts_with("<38>rauthbind-helper[") && line.ends_with(&text)).count()
             };

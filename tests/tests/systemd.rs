@@ -213,7 +213,7 @@ world_test! {
         system.start(BROKER[0]);
         system.start("brokered.service");
         let server = serves(system, "brokered.service", 80);
-        let granted = format!("granted 0.0.0.0:80/tcp to uid 4001, pid {}, by byport/80", pid_inside(server.pid));
+        let granted = format!("granted 0.0.0.0:80/tcp to uid 4001, pid {} \"python3\", by byport/80", pid_inside(server.pid));
         assert!(machine.journal_line(&granted).contains(" rauthbind-helper["));
         stops(system, "brokered.service", 80);
     }

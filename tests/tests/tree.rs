@@ -46,7 +46,7 @@ fn code(path: &str) -> Vec<String> {
 /// Unsafe code is in the modules that are named here, and in no other.
 #[test]
 fn unsafe_code_is_where_it_is_said_to_be() {
-    const NAMED: [&str; 12] = [
+    const NAMED: [&str; 13] = [
         "cli/src/bin/rauthbind.rs",
         "cli/src/notify.rs",
         "cli/src/sys.rs",
@@ -57,6 +57,7 @@ fn unsafe_code_is_where_it_is_said_to_be() {
         "tests/src/sys.rs",
         "wire/src/ask/run.rs",
         "wire/src/ask/sys.rs",
+        "wire/src/capability.rs",
         "wire/src/fdpass.rs",
         "wire/src/sys.rs",
     ];
@@ -75,7 +76,7 @@ fn each_side_stays_small() {
     let (apps, helpers): (Vec<_>, Vec<_>) = all.iter().partition(is_apps);
     let lines = |side: Vec<&String>| side.iter().map(|path| code(path).len()).sum::<usize>();
     let (apps, helpers) = (lines(apps), lines(helpers));
-    assert!(helpers < 1500, "helper, policy and their part of wire have {helpers} lines of code");
+    assert!(helpers < 1550, "helper, policy and their part of wire have {helpers} lines of code");
     assert!(apps < 600, "shim and its part of wire have {apps} lines of code");
 }
 

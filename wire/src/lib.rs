@@ -9,6 +9,7 @@
 //! | [`fdpass`] | one message with descriptors and the sender's credentials, there and back |
 //! | [`ask`] | the asking side: one request out, one reply in, by whichever way there is a helper |
 //! | [`log`] | lines for the system's log |
+//! | [`capability`] | what the launcher hands over and the helper uses |
 //! | [`sys`] | the system calls of both sides |
 //!
 //! The asking side runs inside other people's programs, in signal handlers and in vfork children too. So this crate
@@ -20,6 +21,8 @@
 
 pub mod address;
 pub mod ask;
+#[allow(unsafe_code)]
+pub mod capability;
 pub mod channel;
 #[allow(unsafe_code)]
 pub mod fdpass;

@@ -26,6 +26,9 @@ pub const ONCE: &CStr = c"--once";
 /// The argument of a helper that a service manager runs, as root, for each connection to [`BROKER`].
 pub const BROKER_ARGUMENT: &CStr = c"--broker";
 
+/// The argument of a helper that is to say on standard error what it says in the log.
+pub const VERBOSE: &str = "--verbose";
+
 /// The broker's socket. Only root can make it.
 pub const BROKER: &str = "/run/rauthbind/broker";
 

@@ -140,6 +140,6 @@ pub(crate) fn again_when_interrupted(mut call: impl FnMut() -> c_long) -> Result
     }
 }
 
-pub(crate) fn check(result: c_int) -> Result<(), c_int> {
-    if result == 0 { Ok(()) } else { Err(errno()) }
+pub(crate) fn check(result: impl Into<c_long>) -> Result<(), c_int> {
+    if result.into() == 0 { Ok(()) } else { Err(errno()) }
 }
