@@ -263,7 +263,7 @@ fn rules() -> Result<Rules, Untrusted> {
 /// The one bind(2) of this program, and the only time in which the capability is effective.
 fn bind(socket: &Descriptor, request: &Request) -> nix::Result<()> {
     keep_the_capability(true)?;
-    let result = sys::bind(socket.raw(), &request.address);
+    let result = rauthbind_wire::sys::bind(socket.raw(), &request.address).map_err(Errno::from_raw);
     if keep_the_capability(false).is_err() {
         process::abort();
     }

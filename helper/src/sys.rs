@@ -7,7 +7,6 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Gid, Uid};
-use rauthbind_wire::address::RawAddress;
 use rauthbind_wire::sys::{Descriptor, RawDescriptor};
 
 /// Closes every descriptor from `first` on (close_range(2), Linux 5.9).
@@ -115,14 +114,6 @@ pub fn is_ready_pipe(descriptor: RawDescriptor) -> bool {
 fn is_pipe(descriptor: RawDescriptor) -> bool {
     // SAFETY: as in `is_ready_pipe`.
     unsafe { libc::fcntl(descriptor, libc::F_GETPIPE_SZ) != -1 }
-}
-
-/// bind(2).
-pub fn bind(socket: RawDescriptor, address: &RawAddress) -> nix::Result<()> {
-    let bytes = address.as_bytes();
-    let length = libc::socklen_t::try_from(bytes.len()).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: the kernel copies `length` bytes from `bytes`, which are there, and needs no alignment.
-    Errno::result(unsafe { libc::bind(socket, bytes.as_ptr().cast(), length) }).map(drop)
 }
 
 /// Whether the reader of this pipe is gone.

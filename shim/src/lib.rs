@@ -32,7 +32,9 @@ const FAILED: c_int = -1;
 
 #[allow(unsafe_code, reason = "a hook is called from C; redhook makes the exported symbol and finds the real function")]
 mod hook {
-    use super::{FAILED, LONGEST, RawAddress, answer, c_int, errno, set_errno, slice, sockaddr, socklen_t};
+    use super::{
+        FAILED, LONGEST, RawAddress, Request, ask, c_int, channel, errno, set_errno, slice, sockaddr, socklen_t,
+    };
 
     redhook::hook! {
         unsafe fn bind(socket: c_int, address: *const sockaddr, length: socklen_t) -> c_int => bind_or_ask {
@@ -50,7 +52,8 @@ mod hook {
             // SAFETY: the kernel has just read these bytes, as it found them to be an address that it refuses; or a seccomp
             // filter said EACCES in its place, and then an app that passes a bad pointer finds that out here.
             let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length) };
-            match RawAddress::new(bytes).map_or(Err(libc::EACCES), |address| answer(socket, address)) {
+            let asked = |address| ask(channel().as_ref(), socket, &Request { address });
+            match RawAddress::new(bytes).map_or(Err(libc::EACCES), asked) {
                 Ok(()) => {
                     set_errno(before);
                     0
@@ -67,14 +70,6 @@ mod hook {
     pub(super) fn find_real() {
         let _ = redhook::real!(bind);
     }
-}
-
-/// What bind(2) gives in place of the kernel's EACCES: success, or an errno.
-fn answer(socket: c_int, address: RawAddress) -> Result<(), c_int> {
-    if !address.may_be_privileged() {
-        return Err(libc::EACCES);
-    }
-    ask(channel().as_ref(), socket, &Request { address })
 }
 
 /// The channel that the launcher left open; read from the environment once, since apps change it.

@@ -25,13 +25,16 @@ use crate::sys::{Descriptor, RawDescriptor, SocketType, connect, set_pass_creden
 
 use self::sys::Patience;
 
-/// Has a helper bind `socket`: over the channel; where that is gone or serves another user, by a helper that is run for
-/// this one request; where that cannot be, by the broker.
+/// What bind(2) gives in place of the kernel's EACCES. A helper binds `socket`: over the channel; where that is gone or serves another user, by a helper that is run for
+/// this one request; where that cannot be, by the broker. Nobody is asked where it cannot be the port that was refused.
 ///
 /// # Errors
 /// The errno that bind(2) is to fail with. It is EACCES, the kernel's own, where no helper could be asked: no descriptor
 /// is free, none is there, or none answers. The system's log says so then, once for each process.
 pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) -> Result<(), c_int> {
+    if !request.address.may_be_privileged() {
+        return Err(libc::EACCES);
+    }
     // In case a helper dies behind its bind.
     let was_unbound = sys::local_port(socket) == Some(0);
     let is_bound = || was_unbound && sys::local_port(socket) == request.address.port();

@@ -4,6 +4,8 @@ use core::ffi::{c_char, c_int, c_long};
 use core::mem::size_of;
 use core::ptr;
 
+use crate::address::RawAddress;
+
 /// A descriptor's number. Like every `RawFd` it owns nothing.
 pub type RawDescriptor = c_int;
 
@@ -48,6 +50,13 @@ pub fn errno() -> c_int {
 pub fn set_errno(errno: c_int) {
     // SAFETY: as in `errno`.
     unsafe { *libc::__errno_location() = errno }
+}
+
+/// bind(2), the kernel's own: neither a library that was preloaded nor a cancellation comes between.
+pub fn bind(socket: RawDescriptor, address: &RawAddress) -> Result<(), c_int> {
+    let bytes = address.as_bytes();
+    // SAFETY: the kernel copies `bytes.len()` bytes from `bytes`, which are there, and needs no alignment.
+    again_when_interrupted(|| unsafe { libc::syscall(libc::SYS_bind, socket, bytes.as_ptr(), bytes.len()) }).map(drop)
 }
 
 /// Makes a pair of connected AF_UNIX SOCK_SEQPACKET sockets, close-on-exec.
