@@ -1,4 +1,8 @@
-//! What app, shim, launcher and helper say to each other, and how.
+//! What app, shim, launcher and helper of rauthbind say to each other, and how.
+//!
+//! A program that wants its privileged ports without `rauthbind` in front of it calls [`bind()`]. That is the interface to
+//! rely on: it changes by the rules of semantic versioning. The modules are for the programs of one release. What they say
+//! to each other is written down in docs/protocol.md, for those who ask from another language.
 //!
 //! | module | holds |
 //! |---|---|
@@ -13,14 +17,20 @@
 //! | [`sys`] | the system calls of both sides |
 //!
 //! The asking side runs inside other people's programs, in signal handlers and in vfork children too. So this crate
-//! is `no_std` without `alloc`: it cannot allocate, lock, or panic its way through an unwinder; and it enters the
-//! kernel by syscall(2) alone, because the wrappers of libc are cancellation points (pthreads(7)) and bind(2) is none.
+//! is `no_std` without `alloc`: it cannot allocate, lock, or panic its way through an unwinder; and it enters the kernel
+//! by syscall(2) alone, because the wrappers of libc are cancellation points (pthreads(7)) and bind(2) is none. The feature
+//! `std`, which brings [`bind()`], is the exception; shim and helper are built without it.
 
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 pub mod address;
 pub mod ask;
+#[cfg(feature = "std")]
+mod bind;
 #[allow(unsafe_code)]
 pub mod capability;
 pub mod channel;
@@ -31,6 +41,9 @@ pub mod message;
 pub mod names;
 #[allow(unsafe_code)]
 pub mod sys;
+
+#[cfg(feature = "std")]
+pub use crate::bind::bind;
 
 /// The version of all that is said between launcher, shim and helper: frames, variables and the helper's arguments.
 ///
