@@ -1,5 +1,5 @@
-//! `rauthbind_wire::bind`: a server that asks a helper by itself, by the example of the wire's documentation. Nothing is
-//! preloaded into it, and unless it is said, no `rauthbind` stands in front of it.
+//! Programs that ask a helper by themselves: the example of the wire's documentation, by `rauthbind_wire::bind`, and that
+//! of docs/protocol.md. Nothing is preloaded into them.
 
 #![allow(clippy::expect_used, reason = "a test stops at the first surprise")]
 
@@ -83,5 +83,18 @@ world_test! {
         fails(world, &[&NO_NEW_PRIVILEGES[..], &[SERVER, "0.0.0.0:81"]].concat(), "PermissionDenied");
         broker.kill(Signal::SIGTERM);
         let _ = broker.wait();
+    }
+}
+
+world_test! {
+    /// The client that docs/protocol.md shows gets a granted port, and no other.
+    fn the_client_of_the_document_is_served(world) {
+        world.grant("byport/80", "alice");
+        let (_, rest) = include_str!("../../docs/protocol.md").split_once("\n```python\n").expect("an example");
+        let (client, _) = rest.split_once("\n```\n").expect("its end");
+        for (port, said) in [("80", "verdict 0 errno 0 bound to port 80\n"), ("81", "verdict 1 errno 13 bound to port 0\n")] {
+            let words = ["rauthbind", "env", "-u", "LD_PRELOAD", "python3", "-c", client, port];
+            assert_eq!(world.command("alice", words).run().successful().stdout, said);
+        }
     }
 }

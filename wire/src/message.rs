@@ -1,14 +1,4 @@
-//! The two frames. Fixed sizes, checked before anything is read; the layout is the same for 32-bit and 64-bit programs.
-//!
-//! ```text
-//! request   0 magic "rab?"   4 protocol u16   6 length u16   8 address, 128 bytes, zero behind the length
-//! reply     0 magic "rab!"   4 protocol u16   6 verdict u16  8 errno i32
-//! ```
-//!
-//! Numbers are in host order: both ends are on one machine. With the request travel two descriptors, the end of a pipe
-//! for the reply and the socket. A pipe, because a pair of sockets costs the app twice as much as the pipe to make, and
-//! sockets in flight wake the kernel's garbage collector (measured: 5 of 19 us). Verdict 3 is kept for an answer that
-//! brings a descriptor, in a protocol in which the app offers a socket to receive it.
+//! The two frames. Fixed sizes, checked before anything is read. docs/protocol.md has their layout, and the reasons for it.
 
 use crate::PROTOCOL;
 use crate::address::{LONGEST, RawAddress};
@@ -19,10 +9,8 @@ pub const REQUEST_SIZE: usize = 8 + LONGEST;
 /// Size of a reply in bytes.
 pub const REPLY_SIZE: usize = 12;
 
-/// How many descriptors a request carries: first the writing end of a fresh pipe, the reply channel, then the socket to
-/// bind. The pipe must be non-blocking, so that no reader can hold up the helper.
-///
-/// It comes first so that a request without a socket can still be answered.
+/// How many descriptors a request carries: first the end to write to of a fresh pipe, the reply channel, then the socket
+/// to bind.
 pub const REQUEST_DESCRIPTORS: usize = 2;
 
 const REQUEST_MAGIC: [u8; 4] = *b"rab?";
@@ -148,7 +136,74 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    extern crate std;
+    use std::format;
+    use std::ops::Range;
+    use std::vec::Vec;
+
     use super::*;
+    use crate::channel::PATIENCE_SECONDS;
+    use crate::names;
+
+    const DOCUMENT: &str = include_str!("../../docs/protocol.md");
+
+    /// Where each field stands, by the table below this heading of the document.
+    fn layout<const N: usize>(heading: &str) -> [Range<usize>; N] {
+        let (_, section) = DOCUMENT.split_once(heading).unwrap();
+        let rows = section.lines().skip_while(|line| *line != "|---|---|---|---|").skip(1);
+        let rows = rows.take_while(|line| line.starts_with('|')).map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let [start, size] = [cells[1], cells[2]].map(|cell| cell.parse::<usize>().unwrap());
+            start..start + size
+        });
+        rows.collect::<Vec<_>>().try_into().unwrap()
+    }
+
+    #[test]
+    fn the_document_has_the_layout() {
+        let address = [7; 16];
+        let request = Request { address: RawAddress::new(&address).unwrap() }.to_bytes();
+        let [mark, protocol, length, rest] = layout("\n## Request\n");
+        assert_eq!(
+            (&request[mark], &request[protocol], &request[length]),
+            (&REQUEST_MAGIC[..], &PROTOCOL.to_ne_bytes()[..], &16_u16.to_ne_bytes()[..])
+        );
+        assert_eq!((rest.len(), rest.end, &request[rest][..16]), (LONGEST, REQUEST_SIZE, &address[..]));
+
+        let reply = Reply::Failed(libc::EACCES).to_bytes();
+        let [mark, protocol, verdict, errno] = layout("\n## Reply\n");
+        assert_eq!(errno.end, REPLY_SIZE);
+        assert_eq!(
+            [&reply[mark], &reply[protocol], &reply[verdict], &reply[errno]],
+            [&REPLY_MAGIC[..], &PROTOCOL.to_ne_bytes(), &FAILED.to_ne_bytes(), &libc::EACCES.to_ne_bytes()]
+        );
+    }
+
+    #[test]
+    fn the_document_has_the_numbers_and_names() {
+        let [request, reply] = [&REQUEST_MAGIC, &REPLY_MAGIC].map(|magic| core::str::from_utf8(magic).unwrap());
+        let [once, broker] = [names::ONCE, names::BROKER_ARGUMENT].map(|argument| argument.to_str().unwrap());
+        for said in [
+            format!("{REQUEST_SIZE} bytes, in one"),
+            format!("{REPLY_SIZE} bytes, written"),
+            format!("| mark | `{request}` |"),
+            format!("| mark | `{reply}` |"),
+            format!(": protocol {PROTOCOL}."),
+            format!("| protocol | {PROTOCOL} |"),
+            format!(": 0 to {LONGEST} |"),
+            format!("\n| {BOUND} | bound |"),
+            format!("\n| {FAILED} | failed |"),
+            format!("\n| {NOT_MY_USER} | not my user |"),
+            format!("\n| {UNABLE} | unable |"),
+            format!("waits for {PATIENCE_SECONDS} seconds"),
+            format!("`{}` is", names::CHANNEL),
+            format!("`{} {once}`", names::HELPER),
+            format!("to `{}`,", names::BROKER),
+            format!("rauthbind-helper {broker}`"),
+        ] {
+            assert!(DOCUMENT.contains(&said), "docs/protocol.md lacks {said:?}");
+        }
+    }
 
     #[test]
     fn a_request_comes_out_as_it_went_in_at_every_length() {
