@@ -229,11 +229,11 @@ impl Notification {
         if read == length { Ok(()) } else { Err(Errno::EFAULT) }
     }
 
-    /// A descriptor of the same socket.
+    /// A descriptor of what the caller has under this number.
     ///
     /// # Errors
     /// As pidfd_open(2) and pidfd_getfd(2).
-    pub fn socket(&self, number: RawFd) -> nix::Result<OwnedFd> {
+    pub fn descriptor(&self, number: RawFd) -> nix::Result<OwnedFd> {
         /// `PIDFD_THREAD` of linux/pidfd.h, Linux 6.9.
         const THREAD: c_int = libc::O_EXCL;
         let process = open(self.thread, THREAD).or_else(|_| open(self.thread, 0));

@@ -406,7 +406,7 @@ impl Supervisor<'_> {
         if u32::from(address.port()?) >= first_unprivileged_port(self.port_start.as_ref()?)? {
             return None;
         }
-        let socket = notification.socket(bind.socket).ok()?;
+        let socket = notification.descriptor(bind.socket).ok()?;
         // Others have no ports.
         let family = getsockname::<SockaddrStorage>(socket.as_raw_fd()).ok()?.family();
         if !matches!(family, Some(AddressFamily::Inet | AddressFamily::Inet6)) {
@@ -416,11 +416,18 @@ impl Supervisor<'_> {
         if !notify::still_waits(listener, notification) {
             return None;
         }
-        match ask(self.channel, socket.as_raw_fd(), &Request { address }) {
-            Ok(()) => Some(Answer::Bound),
-            Err(libc::EACCES) => None,
-            Err(errno) => Some(Answer::Failed(errno)),
+        let request = Request { address };
+        let refusal = match ask(self.channel, socket.as_raw_fd(), &request) {
+            Ok(()) => return Some(Answer::Bound),
+            Err(refusal) if refusal.errno() != libc::EACCES => return Some(Answer::Failed(refusal.errno())),
+            Err(refusal) => refusal,
+        };
+        // Its own standard error, as with the shim.
+        let errors = notification.descriptor(libc::STDERR_FILENO).ok();
+        if let Some(errors) = errors.filter(|_| notify::still_waits(listener, notification)) {
+            refusal.hint(errors.as_raw_fd(), &request);
         }
+        None
     }
 }
 

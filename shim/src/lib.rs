@@ -52,14 +52,16 @@ mod hook {
             // SAFETY: the kernel has just read these bytes, as it found them to be an address that it refuses; or a seccomp
             // filter said EACCES in its place, and then an app that passes a bad pointer finds that out here.
             let bytes = unsafe { slice::from_raw_parts(address.cast::<u8>(), length) };
-            let asked = |address| ask(channel().as_ref(), socket, &Request { address });
-            match RawAddress::new(bytes).map_or(Err(libc::EACCES), asked) {
+            let Some(address) = RawAddress::new(bytes) else { return result };
+            let request = Request { address };
+            match ask(channel().as_ref(), socket, &request) {
                 Ok(()) => {
                     set_errno(before);
                     0
                 }
                 Err(refusal) => {
-                    set_errno(refusal);
+                    refusal.hint(libc::STDERR_FILENO, &request);
+                    set_errno(refusal.errno());
                     FAILED
                 }
             }

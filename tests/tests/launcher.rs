@@ -612,9 +612,14 @@ world_test! {
             for part in ["4003", HELPER, &descriptor, RULES, SHIM, reach] {
                 assert!(seen.stderr.contains(part), "{options}: no {part:?} in {}", seen.stderr);
             }
-            let granted = format!("granted 127.0.0.1:80/tcp to uid 4003, pid {} \"look\", by byport/80", seen.one("pid"));
             let (helpers, ours): (Vec<_>, Vec<_>) = seen.stderr.lines().partition(|line| !line.starts_with("rauthbind: "));
-            assert_eq!((helpers, ours.is_empty()), (vec![&*format!("rauthbind-helper: {granted}")], false));
+            assert!(helpers.len() == 1 && !ours.is_empty(), "{}", seen.stderr);
+            // Without its name, where it has ended before the helper looks.
+            let granted = format!(
+                "rauthbind-helper: granted 127.0.0.1:80/tcp to uid 4003, pid {}, by byport/80",
+                seen.one("pid")
+            );
+            assert_eq!(helpers[0].replace(" \"look\"", ""), granted);
             assert_eq!((seen.one("bind"), seen.one("SigIgn")), ("0", quiet.one("SigIgn")));
         }
     }
@@ -628,6 +633,32 @@ world_test! {
         let reader = world.script("reader", include_str!("launcher/unread.py"));
         let done = world.command("alice", ["python3".into(), reader, "rauthbind".into(), "-v".into(), "python3".into(), server]);
         assert_eq!(done.run().successful().stdout, "full\nbound\n");
+    }
+}
+
+world_test! {
+    /// On a terminal, a refusal is followed by one line that says what to do, whichever way the bind was reached; where
+    /// standard error is none, or nobody refused but the kernel, there is no line; and a stopped terminal holds nobody up.
+    fn a_refusal_on_a_terminal_comes_with_a_hint(world) {
+        world.grant("byport/80", "alice");
+        let terminal = world.script("terminal", include_str!("launcher/terminal.py"));
+        let script = "import socket\nfor port in 81, 82, 80:\n  try: print(socket.socket().bind(('127.0.0.1', port)))\n  \
+                      except OSError as error: print(error.errno)";
+        let hint = "rauthbind: port 81 is refused to user id 4001; as root, 'rauthbindctl explain 81 --user 4001' says why, \
+                    'rauthbindctl allow 81 4001' grants it\r\n";
+        for mode in ["preload", "supervise"] {
+            let on_terminal = |state: &str, words: &[&str]| {
+                let python = ["python3", terminal.to_str().unwrap(), state];
+                let words = python.into_iter().chain(words.iter().copied()).chain(["python3", "-c", script]);
+                world.command("alice", words).run().successful().stdout
+            };
+            let command = ["rauthbind", "--mode", mode];
+            assert_eq!(on_terminal("moving", &command), format!("13\n13\nNone\n{hint}"), "{mode}");
+            assert_eq!(on_terminal("stopped", &command), "13\n13\nNone\n", "{mode}");
+            assert_eq!(on_terminal("moving", &[]), "13\n13\n13\n", "{mode}");
+            let plain = world.command("alice", command.into_iter().chain(["python3", "-c", script])).run().successful();
+            assert_eq!((&*plain.stdout, &*plain.stderr), ("13\n13\nNone\n", ""));
+        }
     }
 }
 

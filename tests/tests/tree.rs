@@ -80,7 +80,7 @@ fn each_side_stays_small() {
     let lines = |side: Vec<&String>| side.iter().map(|path| code(path).len()).sum::<usize>();
     let (apps, helpers) = (lines(apps), lines(helpers));
     assert!(helpers < 1550, "helper, policy and their part of wire have {helpers} lines of code");
-    assert!(apps < 600, "shim and its part of wire have {apps} lines of code");
+    assert!(apps < 620, "shim and its part of wire have {apps} lines of code");
 }
 
 /// The crates that run in other people's programs, or with the capability, are these and no others.

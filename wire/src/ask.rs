@@ -20,20 +20,21 @@ use crate::channel::{self, Channel, PATIENCE_SECONDS};
 use crate::fdpass;
 use crate::log::{self, Weight};
 use crate::message::{REPLY_SIZE, Reply, Request};
-use crate::names::{BROKER, HELPER};
+use crate::names::{BROKER, CTL, HELPER};
 use crate::sys::{Descriptor, RawDescriptor, SocketType, connect, set_pass_credentials};
 
 use self::sys::Patience;
 
-/// What bind(2) gives in place of the kernel's EACCES. A helper binds `socket`: over the channel; where that is gone or serves another user, by a helper that is run for
-/// this one request; where that cannot be, by the broker. Nobody is asked where it cannot be the port that was refused.
+/// What bind(2) gives in place of the kernel's EACCES. A helper binds `socket`: over the channel; where that is gone or
+/// serves another user, by a helper that is run for this one request; where that cannot be, by the broker. Nobody is asked
+/// where it cannot be the port that was refused.
 ///
 /// # Errors
-/// The errno that bind(2) is to fail with. It is EACCES, the kernel's own, where no helper could be asked: no descriptor
-/// is free, none is there, or none answers. The system's log says so then, once for each process.
-pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) -> Result<(), c_int> {
+/// [`Refusal`]. Where no helper could be asked (no descriptor is free, none is there, or none answers), the system's log
+/// says so, once for each process.
+pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) -> Result<(), Refusal> {
     if !request.address.may_be_privileged() {
-        return Err(libc::EACCES);
+        return Err(Refusal::Kernels);
     }
     // In case a helper dies behind its bind.
     let was_unbound = sys::local_port(socket) == Some(0);
@@ -44,7 +45,7 @@ pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) 
     for (way, failure) in ways.into_iter().zip(&mut failures) {
         *failure = match way(&mut exchange, channel) {
             Ok(Reply::Bound) => return Ok(()),
-            Ok(Reply::Failed(errno)) => return Err(errno),
+            Ok(Reply::Failed(errno)) => return Err(Refusal::Helpers(errno)),
             Ok(Reply::NotMyUser) => Failure::NotMyUser,
             Ok(Reply::Unable) => Failure::Unable,
             Err(_) if is_bound() => return Ok(()),
@@ -55,7 +56,41 @@ pub fn ask(channel: Option<&Channel>, socket: RawDescriptor, request: &Request) 
         }
     }
     tell(failures);
-    Err(libc::EACCES)
+    Err(Refusal::Kernels)
+}
+
+/// Why a bind fails, and by whose word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The kernel's own EACCES stands: no helper was asked.
+    Kernels,
+    /// A helper's, with this errno: EACCES where no rule grants the port, or what the kernel has said to it.
+    Helpers(c_int),
+}
+
+impl Refusal {
+    /// The errno that bind(2) is to fail with.
+    pub fn errno(self) -> c_int {
+        match self {
+            Refusal::Kernels => libc::EACCES,
+            Refusal::Helpers(errno) => errno,
+        }
+    }
+
+    /// Says what to do about it, once for each process, where no rule grants the port and `errors` is a terminal that
+    /// takes a line without a wait.
+    #[inline(never)]
+    pub fn hint(self, errors: RawDescriptor, request: &Request) {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        let Some(port) = request.address.port().filter(|_| self == Refusal::Helpers(libc::EACCES)) else { return };
+        if sys::is_terminal_with_room(errors) && !TOLD.swap(true, Ordering::Relaxed) {
+            let uid = sys::user_id();
+            sys::write(errors, log::Line::of(format_args!(
+                "rauthbind: port {port} is refused to user id {uid}; as root, '{CTL} explain {port} --user {uid}' says why, \
+                 '{CTL} allow {port} {uid}' grants it\n"
+            )).bytes());
+        }
+    }
 }
 
 /// Says in the log why nobody could be asked, once for each process. A function of its own, to spare the others its stack.

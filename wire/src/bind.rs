@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::address::RawAddress;
-use crate::ask::ask;
+use crate::ask::{Refusal, ask};
 use crate::channel::Channel;
 use crate::message::Request;
 use crate::{names, sys};
@@ -45,7 +45,7 @@ pub fn bind(socket: impl AsFd, address: SocketAddr) -> io::Result<()> {
     let socket = socket.as_fd().as_raw_fd();
     let address = raw(address).ok_or(io::ErrorKind::InvalidInput)?;
     let bound = match sys::bind(socket, &address) {
-        Err(libc::EACCES) => ask(channel().as_ref(), socket, &Request { address }),
+        Err(libc::EACCES) => ask(channel().as_ref(), socket, &Request { address }).map_err(Refusal::errno),
         kernels => kernels,
     };
     bound.map_err(io::Error::from_raw_os_error)

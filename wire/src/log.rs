@@ -19,16 +19,28 @@ const LONGEST: usize = 512;
 
 /// Writes a line in the name of a program.
 pub fn line(weight: Weight, program: &str, text: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; LONGEST], length: 0 };
-    let _ = write!(line, "<{}>{program}[{}]: {text}", weight as u8, sys::process_id());
+    let line = Line::of(format_args!("<{}>{program}[{}]: {text}", weight as u8, sys::process_id()));
     if let Ok(log) = sys::connect(LOG_SOCKET, SocketType::Datagram) {
-        let _ = sys::send(&log, line.bytes.get(..line.length).unwrap_or_default());
+        let _ = sys::send(&log, line.bytes());
     }
 }
 
-struct Line {
+/// A text without an allocation.
+pub(crate) struct Line {
     bytes: [u8; LONGEST],
     length: usize,
+}
+
+impl Line {
+    pub(crate) fn of(text: fmt::Arguments<'_>) -> Line {
+        let mut line = Line { bytes: [0; LONGEST], length: 0 };
+        let _ = line.write_fmt(text);
+        line
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 impl Write for Line {

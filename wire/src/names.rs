@@ -29,6 +29,9 @@ pub const BROKER_ARGUMENT: &CStr = c"--broker";
 /// The argument of a helper that is to say on standard error what it says in the log.
 pub const VERBOSE: &str = "--verbose";
 
+/// The program that manages the rules.
+pub const CTL: &str = "rauthbindctl";
+
 /// The broker's socket. Only root can make it.
 pub const BROKER: &str = "/run/rauthbind/broker";
 

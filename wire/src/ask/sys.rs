@@ -29,6 +29,25 @@ pub(super) fn read(descriptor: &Descriptor, buffer: &mut [u8]) -> Result<usize, 
     })
 }
 
+/// Writes to a descriptor of the app's; what cannot be written is lost.
+pub(super) fn write(descriptor: RawDescriptor, bytes: &[u8]) {
+    // SAFETY: the kernel reads `bytes.len()` bytes from `bytes`. By syscall(2) because libc's write is a cancellation point.
+    let _ = unsafe { libc::syscall(libc::SYS_write, descriptor, bytes.as_ptr(), bytes.len()) };
+}
+
+/// Whether this is a terminal, and one that is not stopped (Ctrl-S).
+pub(super) fn is_terminal_with_room(descriptor: RawDescriptor) -> bool {
+    // SAFETY: the C library looks at a number, and asks the kernel.
+    let is_terminal = unsafe { libc::isatty(descriptor) } == 1;
+    is_terminal && Patience::of_seconds(0).until_writable(descriptor).is_ok()
+}
+
+/// The calling process's real user id.
+pub(super) fn user_id() -> libc::uid_t {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::getuid() }
+}
+
 /// The port that an IP socket is bound to, in host order; 0 where it is bound to none, `None` where it is no such socket.
 pub(super) fn local_port(socket: RawDescriptor) -> Option<u16> {
     // The start of sockaddr_in and sockaddr_in6: the port stands at the same place in both.
