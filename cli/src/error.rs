@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::identity::GETENT;
+use crate::accounts::GETENT;
 
 /// What keeps the command from being run.
 #[derive(Debug)]

@@ -11,9 +11,10 @@ use rauthbind_wire::ask::is_broker_there;
 use rauthbind_wire::channel::{self, Channel};
 use rauthbind_wire::names::{self, HELPER, SHIM, VERBOSE};
 
+use crate::accounts::Account;
 use crate::arguments::{Mode, Run};
 use crate::error::Error;
-use crate::identity::{self, Account};
+use crate::identity;
 use crate::setup::{self, Problem, Source};
 use crate::{program, say, supervise, sys};
 

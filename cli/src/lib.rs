@@ -1,4 +1,5 @@
-//! rauthbind, the launcher: finds shim and helper, opens the channel, becomes the command. No privilege.
+//! rauthbind, the launcher: finds shim and helper, opens the channel, becomes the command. No privilege. And rauthbindctl,
+//! by which the administrator manages the rules, in [`ctl`].
 //!
 //! | module | holds |
 //! |---|---|
@@ -7,14 +8,18 @@
 //! | [`program`] | what the command is: whether a preloaded library reaches it |
 //! | [`supervise`] | the processes of a command whose binds are answered from outside |
 //! | [`notify`] | the kernel's side of that |
+//! | [`accounts`] | who the users and groups are |
 //! | [`identity`] | `-u` and `-g` |
 //! | [`setup`] | what is wrong with the installation, and its mend |
 //! | [`error`] | why the command was not run, and the exit status that tells |
 //! | [`sys`] | the system calls that need unsafe code |
+//! | [`ctl`] | rauthbindctl |
 
 #![deny(unsafe_code)]
 
+pub mod accounts;
 pub mod arguments;
+pub mod ctl;
 pub mod error;
 pub mod identity;
 pub mod launch;

@@ -16,7 +16,7 @@ pub struct Row {
 /// Where a row comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A program of this package, named as its file is, linked statically (static-pie): it starts faster, and no
+    /// A program of this package, by the name of its file, linked statically (static-pie): it starts faster, and no
     /// variable of the loader reaches it.
     Program(&'static str),
     /// As [`Origin::Program`], with [`CAPABILITY`] set on it.
@@ -55,6 +55,7 @@ pub const TABLE: &[Row] = &[
     row("lib/rauthbind", 0o755, Origin::OwnDirectory),
     row("lib/rauthbind/librauthbind.so", 0o644, Origin::Library("rauthbind-shim")),
     row("bin/rauthbind", 0o755, Origin::Program("rauthbind")),
+    row("sbin/rauthbindctl", 0o755, Origin::Program("rauthbind")),
     row("share/man/man1/rauthbind.1", 0o644, Origin::Checkout("docs/man/rauthbind.1")),
     row("share/man/man5/rauthbind-rules.5", 0o644, Origin::Checkout("docs/man/rauthbind-rules.5")),
     row("share/man/man7/rauthbind-recipes.7", 0o644, Origin::Checkout("docs/man/rauthbind-recipes.7")),

@@ -1,0 +1,20 @@
+//! What is printed, with nothing in it that a terminal would act on.
+
+use std::fmt;
+use std::io::Write as _;
+
+use super::error::Error;
+
+/// Prints for people: in colours where standard output is a terminal and NO_COLOR is not set, plain elsewhere.
+///
+/// # Errors
+/// [`Error::Output`].
+pub fn print(text: &dyn fmt::Display) -> Result<(), Error> {
+    write!(anstream::stdout(), "{text}").map_err(Error::Output)
+}
+
+/// What comes from file names, rules or databases: control characters and the like as `\u{1b}`, so that they stand on
+/// their line and do nothing to a terminal.
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(char::escape_debug).collect()
+}
