@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Gid, Uid};
-use rauthbind_policy::{Protocol, Refusal, Request as Question, Rule, Rules, Untrusted, Verdict};
+use rauthbind_policy::{Protocol, Refusal, Request as Question, Rule, Rules};
 use rauthbind_wire::fdpass::{self, Received};
 use rauthbind_wire::log::Weight;
 use rauthbind_wire::message::{Reply, Request};
@@ -193,13 +193,11 @@ impl Helper {
             return Err(Denial::NoReplyChannel);
         }
         let question = self.question(socket, &request)?;
-        match rules().map(|rules| rules.decide(&question)) {
-            Ok(Verdict::Granted(rule)) if !sys::is_hung_up(reply_channel) => {
-                Ok(Grant { socket, request, question, rule })
-            }
-            Ok(Verdict::Granted(_)) => Err(Denial::Withdrawn),
-            Ok(Verdict::Refused(refusal)) => Err(Denial::Refused(question, refusal)),
-            Err(untrusted) => Err(Denial::Refused(question, untrusted.into())),
+        let verdict = Rules::open(Path::new(names::RULES)).map_err(Refusal::from);
+        match verdict.and_then(|rules| rules.decide(&question)) {
+            Ok(rule) if !sys::is_hung_up(reply_channel) => Ok(Grant { socket, request, question, rule }),
+            Ok(_) => Err(Denial::Withdrawn),
+            Err(refusal) => Err(Denial::Refused(question, refusal)),
         }
     }
 
@@ -254,10 +252,6 @@ impl Outcome {
             Outcome::Denied(_) => Reply::Failed(libc::EACCES),
         }
     }
-}
-
-fn rules() -> Result<Rules, Untrusted> {
-    Rules::open(Path::new(names::RULES))
 }
 
 /// The one bind(2) of this program, and the only time in which the capability is effective.

@@ -22,15 +22,8 @@ use crate::request::Request;
 /// The longest `byuid` file that is read, in bytes.
 pub const LONGEST_FILE: u64 = 64 * 1024;
 
-/// The answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Verdict {
-    /// The subject may, by this rule.
-    Granted(Rule),
-    /// The subject may not.
-    Refused(Refusal),
-}
+/// The answer: the subject may, by this rule; or may not, and why.
+pub type Verdict = Result<Rule, Refusal>;
 
 /// What granted a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +138,7 @@ impl Rules {
     /// The first [`Untrusted`] that is found. A directory that is missing holds no rules, which is no error.
     pub fn check(&self) -> Result<(), Untrusted> {
         for name in [keys::BYPORT, keys::BYADDR, keys::BYUID] {
-            if let Some(directory) = self.below(name)? {
+            if let Some(directory) = self.below(name, &mut |_| ())? {
                 self.searchable(&directory, name)?;
             }
         }
@@ -153,32 +146,41 @@ impl Rules {
     }
 
     /// Decides whether the subject, which is this process by its real ids, may bind what it asks for.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it may not.
     pub fn decide(&self, request: &Request) -> Verdict {
-        match self.rule_for(request) {
-            Ok(Some(rule)) => Verdict::Granted(rule),
-            Ok(None) => Verdict::Refused(Refusal::NoRule),
-            Err(refusal) => Verdict::Refused(refusal),
-        }
+        self.decide_telling(request, &mut |_| ())
     }
 
-    fn rule_for(&self, request: &Request) -> Result<Option<Rule>, Refusal> {
-        if let Some(rule) = self.executable(keys::BYPORT, || keys::byport(request))? {
-            return Ok(Some(rule));
+    /// The same, telling in order each file, or directory of files, that was looked up and is not there. The one after
+    /// these decides, and the verdict names it.
+    ///
+    /// # Errors
+    /// As [`Rules::decide`].
+    pub fn decide_telling(&self, request: &Request, absent: &mut dyn FnMut(&str)) -> Verdict {
+        if let Some(rule) = self.executable(keys::BYPORT, || keys::byport(request), absent)? {
+            return Ok(rule);
         }
-        if let Some(rule) = self.executable(keys::BYADDR, || keys::byaddr(request))? {
-            return Ok(Some(rule));
+        if let Some(rule) = self.executable(keys::BYADDR, || keys::byaddr(request), absent)? {
+            return Ok(rule);
         }
-        self.line(request)
+        self.line(request, absent)?.ok_or(Refusal::NoRule)
     }
 
     /// The first of these files that exists, if the subject may execute it.
-    fn executable(&self, below: &str, names: impl FnOnce() -> Vec<String>) -> Result<Option<Rule>, Refusal> {
-        let Some(directory) = self.below(below)? else { return Ok(None) };
+    fn executable(
+        &self,
+        below: &str,
+        names: impl FnOnce() -> Vec<String>,
+        absent: &mut dyn FnMut(&str),
+    ) -> Result<Option<Rule>, Refusal> {
+        let Some(directory) = self.below(below, absent)? else { return Ok(None) };
         for name in names() {
             let permission = faccessat(&directory, name.as_str(), AccessFlags::X_OK, AtFlags::empty());
             let file = format!("{below}/{name}");
             match permission {
-                Err(Errno::ENOENT) => {}
+                Err(Errno::ENOENT) => absent(&file),
                 Err(Errno::EACCES) => {
                     self.searchable(&directory, below)?;
                     return Err(Refusal::NotExecutable(file));
@@ -196,14 +198,17 @@ impl Rules {
     }
 
     /// The line of the subject's own file that covers the request.
-    fn line(&self, request: &Request) -> Result<Option<Rule>, Refusal> {
-        let Some(directory) = self.below(keys::BYUID)? else { return Ok(None) };
+    fn line(&self, request: &Request, absent: &mut dyn FnMut(&str)) -> Result<Option<Rule>, Refusal> {
+        let Some(directory) = self.below(keys::BYUID, absent)? else { return Ok(None) };
         let name = keys::byuid(request, getuid().as_raw());
         let file = format!("{}/{name}", keys::BYUID);
         // Not blocking, so that a FIFO of that name holds nobody up.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
         let open = match openat(&directory, name.as_str(), flags, Mode::empty()) {
-            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ENOENT) => {
+                absent(&file);
+                return Ok(None);
+            }
             Err(errno) => return Err(Refusal::Unreadable(file, errno)),
             Ok(open) => open,
         };
@@ -222,10 +227,13 @@ impl Rules {
     }
 
     /// A directory below the directory of rules; `None` where there is none.
-    fn below(&self, name: &str) -> Result<Option<OwnedFd>, Untrusted> {
+    fn below(&self, name: &str, absent: &mut dyn FnMut(&str)) -> Result<Option<OwnedFd>, Untrusted> {
         match open_trusted(&self.directory, Path::new(name)) {
             Ok(directory) => Ok(Some(directory)),
-            Err(Distrust::Unopened(Errno::ENOENT)) => Ok(None),
+            Err(Distrust::Unopened(Errno::ENOENT)) => {
+                absent(name);
+                Ok(None)
+            }
             // It is the directory around it that cannot be searched.
             Err(why @ Distrust::Unopened(Errno::EACCES)) => Err(Untrusted { directory: self.path.clone(), why }),
             Err(why) => Err(self.untrusted(name, why)),

@@ -17,7 +17,7 @@ use nix::libc;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
 use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
-use rauthbind_policy::{Protocol, Request, Rules, Verdict};
+use rauthbind_policy::{Protocol, Refusal, Request, Rules};
 use rauthbind_tests::log::app;
 use rauthbind_tests::{Running, World, sys, world_test};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
@@ -66,12 +66,9 @@ impl<'w> Subject<'w> {
         let named = |known: &Protocol| known.name() == protocol || (protocol, *known) == ("mptcp", Protocol::Tcp);
         let protocol = Protocol::ALL.into_iter().find(named).expect("a protocol");
         let request = Request { protocol, address: address.parse().expect("an address") };
-        let decided =
-            self.world.as_user(self.user, || Rules::open(Path::new(RULES)).map(|rules| rules.decide(&request)));
-        match decided.map_err(|untrusted| untrusted.to_string())? {
-            Verdict::Granted(rule) => Ok(format!("by {rule}")),
-            Verdict::Refused(refusal) => Err(refusal.to_string()),
-        }
+        let decide = || Rules::open(Path::new(RULES)).map_err(Refusal::from)?.decide(&request);
+        let verdict = self.world.as_user(self.user, decide);
+        verdict.map(|rule| format!("by {rule}")).map_err(|refusal| refusal.to_string())
     }
 
     /// The policy's words, which the bind has borne out.
