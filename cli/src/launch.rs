@@ -15,8 +15,9 @@ use crate::accounts::Account;
 use crate::arguments::{Mode, Run};
 use crate::error::Error;
 use crate::identity;
+use crate::program::Program;
 use crate::setup::{self, Problem, Source};
-use crate::{program, say, supervise, sys};
+use crate::{say, supervise, sys};
 
 /// Who serves the command from its start.
 enum Server {
@@ -95,15 +96,17 @@ fn is_supervised(environment: &[CString]) -> bool {
 
 /// Whether the command's binds are to be answered from outside.
 fn is_to_be_supervised(run: &Run) -> bool {
-    let barrier = || run.command.first().and_then(|command| program::barrier(command));
+    let program = || run.command.first().and_then(|command| Program::of(command));
     match run.mode {
         Mode::Preload => false,
         Mode::Supervise => true,
-        Mode::Auto => barrier().is_some_and(|(path, barrier)| {
-            if run.verbose {
-                say(&format_args!("{} {barrier}, so that no library can be preloaded into it", path.display()));
+        Mode::Auto => program().is_some_and(|program| {
+            let barrier = program.barrier();
+            if let (Some(barrier), true) = (barrier, run.verbose) {
+                let path = program.path.display();
+                say(&format_args!("{path} {barrier}, so that no library can be preloaded into it"));
             }
-            true
+            barrier.is_some()
         }),
     }
 }

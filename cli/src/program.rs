@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -47,22 +48,48 @@ impl fmt::Display for Barrier {
     }
 }
 
-/// The program that a command runs in the end, behind `#!` lines, and what keeps a preloaded library from its binds.
-/// `None` where nothing does, or where that cannot be known.
-pub fn barrier(command: &OsStr) -> Option<(PathBuf, Barrier)> {
-    let mut path = find(command)?;
-    for _ in 0..SCRIPTS {
-        match interpreter(&path) {
-            Some(next) => path = next,
-            // It does this again for its own command.
-            None if is_this_program(&path) => return None,
-            None => {
-                let barrier = barrier_of(&path)?;
-                return Some((path, barrier));
-            }
+/// What a program is to a preloaded library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// Its loader, which is this one, will load the library.
+    Preloadable(PathBuf),
+    /// Something keeps the library from its binds.
+    Barred(Barrier),
+    /// It is setuid, setgid or has file capabilities: supervised, it would lose them, and its loader ignores the library.
+    Privileged,
+    /// It is this program, which looks again at its own command.
+    Ourselves,
+    /// It cannot be read, or is no ELF file.
+    Unknown,
+}
+
+/// What a command runs in the end.
+#[derive(Debug)]
+pub struct Program {
+    /// The scripts that lead there by their `#!` lines, in order.
+    pub scripts: Vec<PathBuf>,
+    /// The program itself.
+    pub path: PathBuf,
+    /// What that is.
+    pub nature: Nature,
+}
+
+impl Program {
+    /// What a command runs in the end; `None` where there is no such command.
+    pub fn of(command: &OsStr) -> Option<Program> {
+        let mut scripts = Vec::new();
+        let mut path = find(command)?;
+        while let Some(next) = interpreter(&path).filter(|_| scripts.len() < SCRIPTS) {
+            scripts.push(mem::replace(&mut path, next));
         }
+        let nature = if is_this_program(&path) { Nature::Ourselves } else { nature(&path).unwrap_or(Nature::Unknown) };
+        Some(Program { scripts, path, nature })
     }
-    None
+
+    /// What keeps a preloaded library from its binds, where anything is known to.
+    pub fn barrier(&self) -> Option<Barrier> {
+        if let Nature::Barred(barrier) = self.nature { Some(barrier) } else { None }
+    }
 }
 
 /// The file of a command, as execvp(3) finds it.
@@ -103,20 +130,20 @@ fn open(path: &Path) -> Option<File> {
 }
 
 /// Reads no more than headers: large files are not to make a start slow, nor are crafted ones.
-fn barrier_of(program: &Path) -> Option<Barrier> {
+fn nature(program: &Path) -> Option<Nature> {
+    let barred = |barrier| Some(Nature::Barred(barrier));
     let file = open(program)?;
     if sys::has_privileges(&file) {
-        // Supervised, it would lose them.
-        return None;
+        return Some(Nature::Privileged);
     }
     let data = &ReadCache::new(file);
     if data.read_bytes_at(0, 4) != Ok(b"\x7fELF") {
         return None;
     }
-    let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return Some(Barrier::OtherMachine) };
+    let Ok(header) = FileHeader64::<Endianness>::parse(data) else { return barred(Barrier::OtherMachine) };
     let endian = header.endian().ok()?;
     if header.e_machine(endian) != OUR_MACHINE {
-        return Some(Barrier::OtherMachine);
+        return barred(Barrier::OtherMachine);
     }
     // Where there are more sections than fit there, the number is elsewhere.
     let sections = (header.e_shnum(endian) != 0).then(|| header.sections(endian, data).ok()).flatten();
@@ -125,15 +152,18 @@ fn barrier_of(program: &Path) -> Option<Barrier> {
         matches!(name, Some(b".go.buildinfo" | b".note.go.buildid"))
     };
     if sections.iter().flat_map(|sections| sections.iter()).any(is_go) {
-        return Some(Barrier::Go);
+        return barred(Barrier::Go);
     }
     let headers = header.program_headers(endian, data).ok()?;
     let loader = headers.iter().filter(|header| header.p_filesz(endian) <= LONGEST_PATH);
     let loader = loader.filter_map(|header| header.interpreter(endian, data).ok()?).next();
-    match loader {
-        None => Some(Barrier::Static),
-        Some(loader) if loader.split(|byte| *byte == b'/').next_back()?.starts_with(b"ld-linux") => None,
-        Some(_) => Some(Barrier::OtherLibrary),
+    let Some(loader) = loader.map(|loader| PathBuf::from(OsStr::from_bytes(loader))) else {
+        return barred(Barrier::Static);
+    };
+    if loader.file_name()?.as_bytes().starts_with(b"ld-linux") {
+        Some(Nature::Preloadable(loader))
+    } else {
+        barred(Barrier::OtherLibrary)
     }
 }
 
