@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use rauthbind_policy::Untrusted;
+use rauthbind_wire::names::UNPRIVILEGED_PORT_START;
 
 use crate::accounts::GETENT;
 use crate::setup::Problem;
@@ -26,6 +27,14 @@ pub enum Error {
     },
     /// The databases cannot be asked.
     Getent(io::Error),
+    /// A group where one user is asked for.
+    NotOneUser(String),
+    /// Only root can see with other users' eyes.
+    NotRootForOthers,
+    /// Not even root could.
+    Identity(crate::error::Error),
+    /// The kernel does not tell which ports are privileged.
+    UnknownPrivilege,
     /// The directory of rules is not to be trusted.
     Rules(Untrusted),
     /// Not built yet.
@@ -57,6 +66,17 @@ impl fmt::Display for Error {
                 write!(out, "there is no {kind} {name:?}; see 'getent {database}'")
             }
             Error::Getent(error) => write!(out, "{GETENT}: {error}; it is part of the C library's package"),
+            Error::NotOneUser(name) => write!(out, "{name:?} is no user; name one of its members"),
+            Error::NotRootForOthers => {
+                write!(out, "only root can ask for other users; run it as root, for example with sudo")
+            }
+            Error::Identity(error) => write!(out, "{error}"),
+            Error::UnknownPrivilege => {
+                write!(
+                    out,
+                    "{UNPRIVILEGED_PORT_START} cannot be read, so that no port is known to be privileged; mount /proc"
+                )
+            }
             Error::Rules(untrusted) => Problem::Rules(untrusted.clone()).fmt(out),
             Error::Missing(what) => write!(out, "{what} is not built yet"),
         }

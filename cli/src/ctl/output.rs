@@ -3,7 +3,15 @@
 use std::fmt;
 use std::io::Write as _;
 
+use anstyle::{AnsiColor, Style};
+
 use super::error::Error;
+
+/// What is as it should be.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+
+/// What is not.
+pub const BAD: Style = AnsiColor::Red.on_default();
 
 /// Prints for people: in colours where standard output is a terminal and NO_COLOR is not set, plain elsewhere.
 ///

@@ -57,7 +57,7 @@ pub struct Ports {
 /// `PORT[/PROTO]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Not 0.
+    /// 0 where the kernel is to choose.
     pub port: u16,
     /// `None`: none was given.
     pub protocol: Option<Protocol>,
@@ -77,7 +77,7 @@ impl FromStr for Port {
 
     fn from_str(text: &str) -> Result<Port, Wrong> {
         let (text, protocol) = with_protocol(text)?;
-        Ok(Port { port: port(text)?, protocol })
+        Ok(Port { port: if text == "0" { 0 } else { port(text)? }, protocol })
     }
 }
 
