@@ -4,12 +4,13 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::cell::Cell;
+#[path = "rules/subject.rs"]
+mod subject;
+
 use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -19,47 +20,15 @@ use nix::unistd::mkfifo;
 use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
 use rauthbind_policy::{Protocol, Refusal, Request, Rules};
 use rauthbind_tests::log::app;
-use rauthbind_tests::{Running, World, sys, world_test};
+use rauthbind_tests::{World, sys, world_test};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
+use subject::Subject;
 
 const NONE: &str = "there is no rule for it";
 const LINE_1: &str = "by byuid/4001 line 1";
 const NOT_COVERED: &str = "no line of byuid/4001 covers it";
 
-/// A user's program under rauthbind that binds what it is told to: the same one, and so the same helper, all the time.
-struct Subject<'w> {
-    world: &'w World,
-    user: &'static str,
-    program: Running,
-    orders: UnixStream,
-    asked: Cell<u32>,
-}
-
-impl<'w> Subject<'w> {
-    fn start(world: &'w World, user: &'static str) -> Self {
-        if !Path::new("/run/bin/try").exists() {
-            let _ = world.compile_c("try", include_str!("rules/try.c"));
-        }
-        let (orders, stdin) = UnixStream::pair().unwrap();
-        let program = world.command(user, ["rauthbind", "/run/bin/try"]).stdin(stdin).start();
-        Self { world, user, program, orders, asked: Cell::new(0) }
-    }
-
-    /// Whether the program can bind this, written as `127.0.0.1:80/tcp`; else the error.
-    #[track_caller]
-    fn binds(&self, what: &str) -> Result<(), String> {
-        self.asked.set(self.asked.get() + 1);
-        let (address, protocol) = what.rsplit_once('/').expect("address and protocol");
-        let address: SocketAddr = address.parse().expect("an address");
-        let order = format!("{} {protocol} {} {}", self.asked.get(), address.ip(), address.port());
-        writeln!(&self.orders, "{order}").unwrap();
-        let answer = self.program.stdout_line(&format!("{order}: "));
-        match answer.strip_prefix(&format!("{order}: ")).expect("an answer") {
-            "bound" => Ok(()),
-            error => Err(error.to_owned()),
-        }
-    }
-
+impl Subject<'_> {
     /// What the policy says to this user: `by` the rule that grants it, or why it is refused.
     fn verdict(&self, what: &str) -> Result<String, String> {
         let (address, protocol) = what.rsplit_once('/').expect("address and protocol");
