@@ -42,6 +42,8 @@ pub enum Outcome {
     Good,
     /// Not done; refused; a difference; something found. Exit status 1.
     Bad,
+    /// Nothing is known to be wrong, but not everything is known. Exit status 2.
+    Untold,
 }
 
 /// Runs the program.
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
     match run() {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Bad) => ExitCode::FAILURE,
+        Ok(Outcome::Untold) => ExitCode::from(2),
         Err(error) => {
             // Nobody is left to be told where this fails.
             let _ = writeln!(io::stderr(), "rauthbindctl: {error}");

@@ -93,7 +93,7 @@ impl Program {
 }
 
 /// The file of a command, as execvp(3) finds it.
-fn find(command: &OsStr) -> Option<PathBuf> {
+pub fn find(command: &OsStr) -> Option<PathBuf> {
     if command.as_bytes().contains(&b'/') {
         return Some(command.into());
     }

@@ -38,6 +38,24 @@ fn told_in_one_line(done: &Finished, parts: &[&str]) {
 fn all_is_well(world: &World) {
     let done = try_80(world, "alice", "rauthbind");
     assert_eq!((&*done.stdout, &*done.stderr), ("80 0\n", ""));
+    for user in ["root", "alice"] {
+        let done = doctor(world, user, "").successful();
+        assert_eq!((&*done.stdout, &*done.stderr), ("nothing is wrong\n", ""));
+    }
+}
+
+/// Runs `rauthbindctl doctor`, behind words of a command line that runs it.
+#[track_caller]
+fn doctor(world: &World, user: &str, before: &str) -> Finished {
+    world.command(user, words(&format!("{before} rauthbindctl doctor"))).run()
+}
+
+/// Insists that it finds something wrong, and tells it with these parts in one line.
+#[track_caller]
+fn finds(done: &Finished, parts: &[&str]) {
+    assert_eq!((done.status.code(), &*done.stderr), (Some(1), ""), "{}", done.stdout);
+    let is_told = |line: &str| line.starts_with("wrong: ") && parts.iter().all(|part| line.contains(part));
+    assert!(done.stdout.lines().any(is_told), "no line with {parts:?} in {}", done.stdout);
 }
 
 fn furnish(world: &World) {
@@ -64,6 +82,7 @@ fn each_is_told_and_can_be_mended(world: &World, wrongs: &[Wrong]) {
         as_root(world, done);
         let heard = try_80(world, "alice", "rauthbind");
         told_in_one_line(&heard, told);
+        ["root", "alice"].iter().for_each(|user| finds(&doctor(world, user, ""), told));
         let as_told = heard.stderr.trim().split_once("run: ").map(|(_, mend)| mend);
         if mend.is_empty() {
             as_root(world, as_told.expect("the line says what to run"));
@@ -218,6 +237,7 @@ world_test! {
                 in_directory(done);
                 let heard = try_80(world, "alice", "rauthbind");
                 told_in_one_line(&heard, &[&path, told]);
+                ["root", "alice"].iter().for_each(|user| finds(&doctor(world, user, ""), &[&path, told]));
                 in_directory(if mend.is_empty() {
                     heard.stderr.trim().split_once("run: ").expect("the mend").1
                 } else {
