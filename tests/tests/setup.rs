@@ -268,6 +268,8 @@ world_test! {
             ("alice", "prlimit --nproc=1 rauthbind", &["the helper cannot be reached", "ulimit"]),
         ] {
             told_in_one_line(&try_80(world, user, launcher), told);
+            let (before, _) = launcher.split_once("rauthbind").expect("the launcher");
+            finds(&doctor(world, user, before), told);
         }
         all_is_well(world);
     }

@@ -22,7 +22,8 @@ pub fn print(text: &dyn fmt::Display) -> Result<(), Error> {
 }
 
 /// What comes from file names, rules or databases: control characters and the like as `\u{1b}`, so that they stand on
-/// their line and do nothing to a terminal.
+/// their line and do nothing to a terminal. Quotes do nothing.
 pub fn escaped(text: &str) -> String {
-    text.chars().flat_map(char::escape_debug).collect()
+    let is_quote = |c| matches!(c, '\'' | '"');
+    text.chars().map(|c| if is_quote(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
 }
