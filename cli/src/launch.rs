@@ -113,9 +113,7 @@ fn is_to_be_supervised(run: &Run) -> bool {
 
 /// Runs the command under a supervisor, or becomes it where there can be none.
 fn supervise_command(run: &Run, mut environment: Vec<CString>, server: Option<Server>) -> Result<c_int, Error> {
-    if run.verbose {
-        say(&"binds of the command, and of all that it starts, are answered from outside, under no_new_privs");
-    }
+    explain_supervision(run);
     let channel = server.and_then(Server::channel);
     // The supervisor's alone.
     channel.iter().for_each(|channel| sys::close_at_exec(channel.descriptor));
@@ -260,6 +258,22 @@ fn explain_preload(run: &Run) {
     }
     let reach = run.depth.map_or_else(|| "every program in it".to_owned(), |depth| format!("programs {depth} deep"));
     say(&format_args!("{SHIM} is preloaded into the command and covers {reach}"));
+}
+
+fn explain_supervision(run: &Run) {
+    match setup::check_ptrace_scope() {
+        // Root needs no rule.
+        Err(problem) if run.verbose || !geteuid().is_root() => say(&problem),
+        Ok(scope) if run.verbose => {
+            let yama =
+                scope.map_or_else(|| "not there".to_owned(), |scope| format!("kernel.yama.ptrace_scope={scope}"));
+            say(&format_args!("the supervisor may look into the command (Yama: {yama})"));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    if run.verbose {
+        say(&"binds of the command, and of all that it starts, are answered from outside, under no_new_privs");
+    }
 }
 
 fn execute(run: &Run, environment: &[CString]) -> Result<Infallible, Error> {

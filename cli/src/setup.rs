@@ -3,6 +3,7 @@
 //! None of it keeps the command from being run: it only stays without privileged ports.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -17,6 +18,9 @@ use crate::sys;
 
 /// Who owns what belongs to nobody of this user namespace (/proc/sys/fs/overflowuid, user_namespaces(7)).
 const OVERFLOW_UID: u32 = 65534;
+
+/// Where Yama is told who may look into other processes (Documentation/admin-guide/LSM/Yama.rst).
+const PTRACE_SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
 
 /// Why no privileged port can be bound.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub enum Problem {
     Channel(Errno),
     /// The rules are missing or anybody's.
     Rules(Untrusted),
+    /// Yama keeps the supervisor out of the command.
+    PtraceScope(u8),
 }
 
 impl fmt::Display for Problem {
@@ -94,6 +100,17 @@ impl fmt::Display for Problem {
                     Distrust::Owner(_) | Distrust::Writable(_) => {
                         write!(out, "as root, run: chown root {name} && chmod go-w {name}")
                     }
+                }
+            }
+            Problem::PtraceScope(scope) => {
+                write!(
+                    out,
+                    "kernel.yama.ptrace_scope is {scope}, so that no supervisor may look into the command, and no rule \
+                     grants it anything; as root, "
+                )?;
+                match scope {
+                    ..3 => write!(out, "run: sysctl kernel.yama.ptrace_scope=1"),
+                    3.. => write!(out, "set it to 1 in sysctl.d(5), and start the machine anew"),
                 }
             }
         }
@@ -158,4 +175,18 @@ fn check_file() -> Result<(), Problem> {
 /// [`Problem::Rules`].
 pub fn check_rules() -> Result<(), Problem> {
     Rules::open(Path::new(RULES)).and_then(|rules| rules.check()).map_err(Problem::Rules)
+}
+
+/// Yama's setting, where a supervisor may look into the command; `None` where there is no Yama.
+///
+/// # Errors
+/// [`Problem::PtraceScope`].
+pub fn check_ptrace_scope() -> Result<Option<u8>, Problem> {
+    let scope = fs::read_to_string(PTRACE_SCOPE).ok().and_then(|text| text.trim().parse().ok());
+    match scope {
+        // 2 takes a capability, which no supervisor has; 3 is for nobody.
+        Some(scope @ 2..) => Err(Problem::PtraceScope(scope)),
+        // 1 is for ancestors.
+        Some(0 | 1) | None => Ok(scope),
+    }
 }
