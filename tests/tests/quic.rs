@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use rauthbind_tests::helper::Helper;
+use rauthbind_tests::log::app;
 use rauthbind_tests::proof::{alices_holders, says_denied};
 use rauthbind_tests::{Running, Stranger, World, processes_named, wait_until, world_test};
 
@@ -64,7 +65,7 @@ world_test! {
         helper.assert_still_holds(&holdings);
         server.needs_the_grant(&["rauthbind"]);
         let _ = log.line(&format!("127.0.0.1:{REFUSED}/udp: there is no rule for it"));
-        let granted = format!("granted 127.0.0.1:443/udp to uid 4001, pid {}, by byport/443,udp", server.running.pid);
+        let granted = format!("granted 127.0.0.1:443/udp to uid 4001, {}, by byport/443,udp", app(server.running.pid));
         assert_eq!(log.lines().iter().filter(|line| line.contains(&granted)).count(), 1);
     }
 }

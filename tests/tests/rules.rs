@@ -532,7 +532,7 @@ world_test! {
         make_odd("FIFO", &path("byuid/4001"));
         for what in ["127.0.0.1:80/tcp", "127.0.0.1:80/udp"] {
             assert_eq!(alice.binds(what), Err("EACCES".to_owned()));
-            let _ = world.log().line(&format!("pid {}: {what}: byuid/4001 is not a regular file", alice.program.pid));
+            let _ = world.log().line(&format!("{}: {what}: byuid/4001 is not a regular file", app(alice.program.pid)));
             assert_eq!(alice.binds("127.0.0.1:81/tcp"), Ok(()));
         }
     }
