@@ -2,9 +2,11 @@
 //! may look at and answer. Unsafe, because neither std nor nix has functions for it.
 
 use std::ffi::{c_int, c_long, c_uint};
+use std::fs::{self, File, Metadata};
 use std::io::IoSliceMut;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -236,10 +238,22 @@ impl Notification {
     pub fn descriptor(&self, number: RawFd) -> nix::Result<OwnedFd> {
         /// `PIDFD_THREAD` of linux/pidfd.h, Linux 6.9.
         const THREAD: c_int = libc::O_EXCL;
-        let process = open(self.thread, THREAD).or_else(|_| open(self.thread, 0));
-        let process = process.or_else(|_| open(leader(self.thread)?, 0))?;
-        descriptor(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0)
+        if let Ok(process) = open(self.thread, THREAD).or_else(|_| open(self.thread, 0)) {
+            return take(&process, number);
+        }
+        // Only a process's first thread can be opened; it may have other descriptors.
+        let socket = File::from(take(&open(leader(self.thread)?, 0)?, number)?);
+        let identity = |file: Metadata| (file.dev(), file.ino());
+        let own = fs::metadata(format!("/proc/{}/fd/{number}", self.thread)).map(identity);
+        match (own, socket.metadata().map(identity)) {
+            (Ok(own), Ok(taken)) if own == taken => Ok(socket.into()),
+            _ => Err(Errno::EBADF),
+        }
     }
+}
+
+fn take(process: &OwnedFd, number: RawFd) -> nix::Result<OwnedFd> {
+    descriptor(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0)
 }
 
 fn open(pid: Pid, flags: c_int) -> nix::Result<OwnedFd> {
@@ -256,7 +270,7 @@ fn descriptor(call: c_long, first: c_int, second: c_int, third: c_uint) -> nix::
 
 /// The process that a thread is of.
 fn leader(thread: Pid) -> nix::Result<Pid> {
-    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).map_err(|_| Errno::ESRCH)?;
+    let status = fs::read_to_string(format!("/proc/{thread}/status")).map_err(|_| Errno::ESRCH)?;
     let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
     line.and_then(|pid| pid.trim().parse().ok()).map(Pid::from_raw).ok_or(Errno::ESRCH)
 }

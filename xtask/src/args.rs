@@ -127,7 +127,8 @@ Does everything that CI does, and stops at the first step that fails.
 
 Usage: cargo xtask test [-- FILTER...]
 
-  1  system packages that the tests need: names them, and installs with apt-get those that are missing
+  1  system packages that the tests need: names them, and installs with apt-get those that are missing;
+     kernels that the tests boot: downloads them into target/tmp, 100 MB
   2  cargo fmt --check
   3  cargo clippy, warnings denied
   4  cargo doc, warnings denied

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::cargo::{Workspace, target_variable};
 use crate::error::Error;
-use crate::{install, packages, root};
+use crate::{install, kernels, packages, root};
 
 /// Runs every step.
 ///
@@ -16,6 +16,8 @@ pub fn run(filters: &[OsString]) -> Result<(), Error> {
 
     heading(1, &format!("system packages: {}", packages::names(packages::FOR_TESTS)));
     packages::ensure(packages::FOR_TESTS)?;
+    println!("kernels to boot, not to install: {}", kernels::KERNELS.join(" "));
+    kernels::fetch(&workspace)?;
 
     heading(2, "cargo fmt");
     root::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;

@@ -9,6 +9,7 @@
 //! | [`demo`] | `demo` |
 //! | [`cargo`] | the workspace, and cargo's part of each command |
 //! | [`packages`] | the system packages that tests and demo need |
+//! | [`kernels`] | the kernels that the tests boot |
 //! | [`root`] | being root, or sudo |
 //! | [`error`] | what can go wrong, in words |
 
@@ -18,6 +19,7 @@ pub mod ci;
 pub mod demo;
 pub mod error;
 pub mod install;
+pub mod kernels;
 pub mod layout;
 pub mod packages;
 pub mod root;

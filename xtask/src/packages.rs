@@ -62,6 +62,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "busybox-static", provides: "/usr/share/doc/busybox-static/copyright" },
     Package { debian: "gcc-multilib", provides: "/usr/include/asm" },
     Package { debian: "caddy", provides: "caddy" },
+    Package { debian: "qemu-system-x86", provides: "qemu-system-x86_64" },
 ];
 
 /// What the demo cannot do without.
@@ -95,12 +96,17 @@ pub fn ensure(packages: &[Package]) -> Result<(), Error> {
         return Err(Error::Packages(missing));
     }
     println!("missing: {}; apt-get will install them", missing.join(" "));
-    root::run(root::command("apt-get").args(["update", "-q"]))?;
+    update()?;
     root::run(root::command("sh").args(["-c", INSTALL, "sh"]).args(&missing))?;
     match self::missing(packages) {
         still if still.is_empty() => Ok(()),
         still => Err(Error::Packages(still)),
     }
+}
+
+/// Has apt-get learn what there is.
+pub(crate) fn update() -> Result<(), Error> {
+    root::run(root::command("apt-get").args(["update", "-q"]))
 }
 
 /// Their names, for saying which they are.
