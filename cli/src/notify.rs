@@ -42,7 +42,8 @@ mod machine {
     pub(super) const NATIVE: Numbers = Numbers { architecture: 0xC000_00B7, bind: 200 };
     pub(super) const VARIANT: u32 = 0;
     pub(super) const SMALL: Numbers = Numbers { architecture: 0x4000_0028, bind: 282 };
-    pub(super) const SOCKETCALL: u32 = 102;
+    /// 32-bit programs have none here: no call has this number.
+    pub(super) const SOCKETCALL: u32 = u32::MAX;
 }
 
 use machine::{NATIVE, SMALL, SOCKETCALL, VARIANT};
