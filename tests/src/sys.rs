@@ -12,6 +12,13 @@ use nix::libc;
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setgroups, setresgid, setresuid};
 
+/// The system calls by which the C library waits in poll(2), and in pause(2).
+#[cfg(target_arch = "x86_64")]
+pub const POLL_AND_PAUSE: [i64; 2] = [libc::SYS_poll, libc::SYS_pause];
+/// Newer machines have neither.
+#[cfg(not(target_arch = "x86_64"))]
+pub const POLL_AND_PAUSE: [i64; 2] = [libc::SYS_ppoll; 2];
+
 /// fork(2), for a program of one thread.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ use nix::unistd::{Pid, getpgid};
 
 use programs::{REPORT, Seen, compile, look, words};
 use rauthbind_tests::proof::{alices_holders, answering_process, get, is_alices, says_denied};
+use rauthbind_tests::sys::POLL_AND_PAUSE;
 use rauthbind_tests::{
     Finished, Running, Signal, Stranger, World, ask_by_datagram, processes_named, wait_until, world_test,
 };
@@ -533,7 +534,8 @@ world_test! {
         let _ = run(world, &words).successful();
         wait_until("those between to end", || processes_named("perl").len() == 1);
         let daemon = Stranger::named("perl");
-        wait_until("the daemon to wait", || daemon.waits_in() == [libc::SYS_pause]);
+        let [_, pause] = POLL_AND_PAUSE;
+        wait_until("the daemon to wait", || daemon.waits_in() == [pause]);
         let supervisor = wait_for_rauthbinds(1);
         daemon.kill(Signal::SIGUSR1);
         assert_eq!(alices_holders("tcp", 80), [daemon.pid]);
@@ -678,7 +680,8 @@ world_test! {
 
 /// What a supervisor holds when it has nothing to do: its descriptors, and memory of its own in KiB.
 fn holdings(supervisor: &Stranger) -> (usize, u64) {
-    wait_until("the supervisor to be idle", || supervisor.waits_in() == [libc::SYS_poll]);
+    let [poll, _] = POLL_AND_PAUSE;
+    wait_until("the supervisor to be idle", || supervisor.waits_in() == [poll]);
     let memory = supervisor.file("smaps_rollup");
     let anonymous = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix(" kB"));
     (supervisor.descriptors().len(), anonymous.unwrap().trim().parse().unwrap())
