@@ -8,6 +8,7 @@
 //! | [`net`] | who listens, and what a web server answers |
 //! | [`helper`] | the helper, and what it holds |
 //! | [`proof`] | what proves that a server works and is the user's |
+//! | [`readme`] | what README.md tells its reader to type |
 //! | [`log`] | what arrives at /dev/log |
 //! | [`sys`] | system calls that nix does not have |
 //! | [`demo`] | what `cargo xtask demo` shows |
@@ -36,6 +37,7 @@ pub mod log;
 pub mod net;
 pub mod process;
 pub mod proof;
+pub mod readme;
 pub mod sandbox;
 #[allow(unsafe_code)]
 pub mod sys;

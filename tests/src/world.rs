@@ -124,6 +124,25 @@ impl World {
         path
     }
 
+    /// Compiles a Go program that everyone can run, linked statically.
+    #[must_use]
+    pub fn compile_go(&self, name: &str, source: &str) -> PathBuf {
+        self.compile_go_with("0", "exe", name, source)
+    }
+
+    /// Compiles Go with this `CGO_ENABLED`, in this build mode.
+    #[must_use]
+    pub fn compile_go_with(&self, cgo: &str, mode: &str, name: &str, source: &str) -> PathBuf {
+        let text = Path::new("/run/tmp").join(name).with_extension("go");
+        fs::write(&text, source).expect("the sandbox's own directory");
+        let path = Path::new("/run/bin").join(name);
+        let go = ["go", "build", &format!("-buildmode={mode}"), "-o"].map(OsString::from);
+        let go = self.command("root", go.into_iter().chain([path.clone().into(), text.into()]));
+        let go = go.env("CGO_ENABLED", cgo).env("GOFLAGS", "-mod=mod").env("TMPDIR", "/run/tmp");
+        go.env("GOCACHE", "/run/tmp/go").env("GOPATH", "/run/tmp/gopath").run().successful();
+        path
+    }
+
     /// Makes a script, beginning with its `#!` line, that everyone can run.
     #[must_use]
     pub fn script(&self, name: &str, text: &str) -> PathBuf {

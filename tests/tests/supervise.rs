@@ -42,14 +42,7 @@ fn build_go(world: &World, source: &str, name: &str, cgo: &str, mode: &str) -> S
         "web.go" => include_str!("supervise/web.go"),
         other => panic!("no program {other}"),
     };
-    let text_path = format!("/run/tmp/{source}");
-    fs::write(&text_path, text).unwrap();
-    let program = format!("/run/bin/{name}");
-    let go = ["go", "build", &format!("-buildmode={mode}"), "-o", &program, &text_path];
-    let go = world.command("root", go).env("CGO_ENABLED", cgo).env("GOFLAGS", "-mod=mod");
-    let go = go.env("GOCACHE", "/run/tmp/go").env("GOPATH", "/run/tmp/gopath").env("TMPDIR", "/run/tmp");
-    go.run().successful();
-    program
+    world.compile_go_with(cgo, mode, name, text).to_str().unwrap().to_owned()
 }
 
 /// Runs a command to its end, as alice.

@@ -12,6 +12,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::write;
 use rauthbind_tests::proof::{alices_holders, get};
+use rauthbind_tests::readme::{block, phrase};
 use rauthbind_tests::{Signal, Stranger, World, holders, processes_named, wait_until, world_test};
 
 use self::machine::{Machine, Manager, pid_inside};
@@ -346,6 +347,51 @@ world_test! {
         assert_eq!(system.property(BROKER[0], "ActiveState"), "active");
         let left = || system.systemctl(&["list-units", "--all", "--no-legend", "rauthbind-broker@*"]).successful().stdout;
         wait_until("the broker's services to go", || left().is_empty());
+    }
+}
+
+world_test! {
+    /// What the README says of systemd: its unit serves as soon as the port is granted, and under NoNewPrivileges= as soon
+    /// as the broker is started; the journal has why it did not before; and units below another prefix can be linked.
+    fn what_the_readme_says_of_systemd_is_so(world) {
+        let _ = world.command("root", ["mount", "-t", "tmpfs", "none", "/srv"]).run().successful();
+        fs::create_dir("/srv/app").unwrap();
+        fs::write("/srv/app/server.js", include_str!("readme/server.js")).unwrap();
+        let machine = Machine::boot(world);
+        let system = &machine.system;
+        let type_as_root = |line: &str| system.run(&line.split(' ').collect::<Vec<_>>()).successful();
+        let uid = world.user("www-data").uid;
+        let service = block("[Service]").text;
+        machine.unit("web.service", &service);
+        machine.unit("hardened.service", &format!("{service}NoNewPrivileges=yes\n"));
+        let fails = |unit| {
+            system.start(unit);
+            system.wait_for_property(unit, "ActiveState", "failed");
+            let _ = system.journal_of(unit, "EACCES");
+        };
+        let serves = |unit| {
+            system.start(unit);
+            assert!(get("127.0.0.1", 80).ends_with("\nnode's page\n"));
+            let found = holders("tcp", 80);
+            assert_eq!(found.iter().map(|pid| pid_inside(*pid)).collect::<Vec<_>>(), [system.property(unit, "MainPID")]);
+            assert!(Stranger::of(found[0]).file("status").contains(&format!("\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")));
+            stops(system, unit, 80);
+        };
+        fails("web.service");
+        let refused = format!("refused uid {uid}");
+        let _ = machine.journal_line(&refused);
+        assert!(type_as_root(phrase("journalctl -t rauthbind-helper")).stdout.contains(&refused));
+        world.rule("byport/80", "root", "www-data", 0o710);
+        serves("web.service");
+        fails("hardened.service");
+        type_as_root(phrase("systemctl enable --now rauthbind-broker.socket"));
+        serves("hardened.service");
+        for unit in BROKER {
+            let elsewhere = format!("/srv/{unit}");
+            fs::copy(format!("/usr/local/lib/systemd/system/{unit}"), &elsewhere).unwrap();
+            type_as_root(&format!("{} {elsewhere}", phrase("systemctl link")));
+            assert_eq!(fs::read_link(format!("/etc/systemd/system/{unit}")).unwrap().to_str(), Some(&*elsewhere));
+        }
     }
 }
 

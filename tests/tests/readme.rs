@@ -1,0 +1,252 @@
+//! README.md tells the truth: each of its commands is run as it stands there, and does what is said. What has no test fails.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+
+use nix::sys::signal::kill;
+use rauthbind_tests::proof::{alices_holders, get};
+use rauthbind_tests::readme::{block, blocks, phrase, phrases};
+use rauthbind_tests::{Signal, Stranger, World, holders, wait_until, world_test};
+
+/// What the README shows, by its beginning, and what it names in passing; with the file and the test in which it is run.
+const TESTS: [(&str, &str, &str); 14] = [
+    ("cargo xtask demo", "demo.rs", "demo_happens_as_told"),
+    // It runs this very test.
+    ("cargo xtask test", "tree.rs", "the_readme_begins_with_the_two_commands"),
+    ("cargo xtask install", "install.rs", "table_is_installed_and_nothing_else"),
+    ("cargo xtask uninstall", "install.rs", "uninstall_leaves_the_rules"),
+    ("# alice, by the group", "readme.rs", "each_grant_is_one"),
+    ("rauthbind python3", "readme.rs", "each_server_serves"),
+    ("[Service]", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
+    ("#!/bin/sh", "readme.rs", "the_run_script_serves"),
+    ("policy/", "readme.rs", "the_layout_is_that_of_the_checkout"),
+    ("cp -an /etc/authbind/. /etc/rauthbind/", "readme.rs", "rules_of_authbind_can_be_copied"),
+    ("chown root:root /etc/rauthbind /etc/rauthbind/by*", "readme.rs", "rules_of_authbind_can_be_copied"),
+    ("chmod 755", "readme.rs", "rules_of_authbind_can_be_copied"),
+    ("systemctl", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
+    ("journalctl -t rauthbind-helper", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
+];
+
+/// What is set off in the text and is no command to type, but options, packages, and what the reader knows.
+const NO_COMMANDS: [&str; 6] =
+    ["gcc libc6-dev", "--prefix DIR", "--destdir DIR", "--mode supervise", "env -i", "man rauthbind"];
+
+#[test]
+fn nothing_is_without_a_test() {
+    let cargos = |text: &str| text.starts_with("cargo ");
+    let shown = blocks().into_iter().flat_map(|block| match &block {
+        // Each is a command of its own; of the others, the test knows each line.
+        _ if cargos(&block.text) => block.commands().map(str::to_owned).collect(),
+        _ => vec![block.text],
+    });
+    let named = phrases().into_iter().filter(|phrase| !NO_COMMANDS.contains(&&**phrase));
+    let mut unused = TESTS.to_vec();
+    for what in shown.chain(named) {
+        let (_, file, test) = TESTS
+            .iter()
+            .find(|(beginning, ..)| what.starts_with(beginning))
+            .unwrap_or_else(|| panic!("no test of {what:?}"));
+        let code = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)).unwrap();
+        assert!(code.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        unused.retain(|(beginning, ..)| !what.starts_with(beginning));
+    }
+    assert_eq!(unused, [], "no longer in the README");
+    for phrase in NO_COMMANDS {
+        assert!(phrases().iter().any(|found| found == phrase), "the README has no `{phrase}`");
+    }
+}
+
+#[test]
+fn the_layout_is_that_of_the_checkout() {
+    let layout = block("policy/").text;
+    let names = layout.lines().flat_map(|line| line.split("  ").next().unwrap_or_default().split(", "));
+    for name in names {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).exists(), "there is no {name}");
+    }
+}
+
+/// Has root type this.
+#[track_caller]
+fn type_as_root(world: &World, line: &str) {
+    let _ = world.command("root", ["sh", "-c", line]).run().successful();
+}
+
+/// Whether a program of this user's gets this port, "tcp" or "udp".
+#[track_caller]
+fn gets(world: &World, user: &str, protocol: &str, address: &str, port: u16) -> bool {
+    let kind = if protocol == "tcp" { "SOCK_STREAM" } else { "SOCK_DGRAM" };
+    let bind = format!("from socket import *; socket(AF_INET, {kind}).bind(('{address}', {port}))");
+    let become_user = ["setpriv", "--reuid", user, "--regid", user, "--init-groups"];
+    let done = world.command("root", become_user.into_iter().chain(["rauthbind", "python3", "-c", &bind])).run();
+    assert!(done.status.success() || done.stderr.contains("PermissionError"), "{}", done.stderr);
+    done.status.success()
+}
+
+world_test! {
+    /// What root types under Grant lets those bind who are named, and nobody else, until it is taken back.
+    fn each_grant_is_one(world) {
+        // As if the machine had it.
+        fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1").unwrap();
+        let who_gets = |protocol, address, port| {
+            ["alice", "bob", "carol", "www-data"].map(|user| gets(world, user, protocol, address, port))
+        };
+        let (nobody, all) = ([false; 4], [true; 4]);
+        for command in block("# alice").commands() {
+            type_as_root(world, command);
+            match command {
+                "install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/80" => {
+                    assert_eq!(who_gets("tcp", "127.0.0.1", 80), [true, false, false, false]);
+                    assert_eq!(who_gets("udp", "0.0.0.0", 80), [true, false, false, false]);
+                }
+                "install -m 0700 /dev/null /etc/rauthbind/byport/443,tcp" => {
+                    assert_eq!(who_gets("tcp", "0.0.0.0", 443), nobody);
+                }
+                "setfacl -m u:alice:x,u:bob:x /etc/rauthbind/byport/443,tcp" => {
+                    assert_eq!(who_gets("tcp", "0.0.0.0", 443), [true, true, false, false]);
+                    assert_eq!(who_gets("udp", "0.0.0.0", 443), nobody);
+                }
+                "install -m 0710 -o root -g www-data /dev/null /etc/rauthbind/byaddr/192.0.2.1,53,udp" => {
+                    assert_eq!(who_gets("udp", "192.0.2.1", 53), [false, false, false, true]);
+                    assert_eq!(who_gets("tcp", "192.0.2.1", 53), nobody);
+                    assert_eq!(who_gets("udp", "127.0.0.1", 53), nobody);
+                }
+                "install -m 0755 /dev/null /etc/rauthbind/byport/25" => {
+                    assert_eq!(who_gets("tcp", "0.0.0.0", 25), all);
+                }
+                "rm /etc/rauthbind/byport/25" => assert_eq!(who_gets("tcp", "0.0.0.0", 25), nobody),
+                other => panic!("no test of {other}"),
+            }
+        }
+    }
+}
+
+world_test! {
+    /// Rules that authbind has are rules of ours once they are copied and belong to root.
+    fn rules_of_authbind_can_be_copied(world) {
+        for directory in ["byport", "byaddr", "byuid"] {
+            fs::create_dir_all(Path::new("/etc/authbind").join(directory)).unwrap();
+        }
+        fs::write("/etc/authbind/byport/80", "").unwrap();
+        fs::set_permissions("/etc/authbind/byport/80", Permissions::from_mode(0o500)).unwrap();
+        fs::write("/etc/authbind/byuid/4002", "0.0.0.0/0:81,81\n").unwrap();
+        // An administrator who is a little careless, so that there is something to mend.
+        let alice = world.user("alice").uid.as_raw();
+        chown("/etc/authbind/byport/80", Some(alice), None).unwrap();
+        chown("/etc/authbind/byport", Some(alice), None).unwrap();
+        fs::set_permissions("/etc/authbind/byuid", Permissions::from_mode(0o775)).unwrap();
+        let got = || [("alice", 80), ("bob", 80), ("alice", 81), ("bob", 81)].map(|(user, port)| gets(world, user, "tcp", "0.0.0.0", port));
+        type_as_root(world, phrase("cp -an /etc/authbind/. /etc/rauthbind/"));
+        assert_eq!(got(), [false; 4]);
+        type_as_root(world, phrase("chown root:root /etc/rauthbind /etc/rauthbind/by*"));
+        // "Of the same".
+        type_as_root(world, &format!("{} /etc/rauthbind /etc/rauthbind/by*", phrase("chmod 755")));
+        assert_eq!(got(), [true, false, false, true]);
+    }
+}
+
+/// Makes a file for alice.
+fn write(path: &str, text: &str, mode: u32) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Puts the servers that the README names where it says they are, and nothing of it on the machine.
+fn furnish(world: &World) {
+    type_as_root(world, "mount -t tmpfs none /opt && mount -t tmpfs none /srv && mkdir /srv/app");
+    write("/run/home/alice/index.html", "python's page\n", 0o644);
+    write("/run/home/alice/server.js", include_str!("readme/server.js"), 0o644);
+    write("/srv/app/server.js", include_str!("readme/server.js"), 0o644);
+    write("/srv/app/index.html", "the app's page\n", 0o644);
+    write("/srv/app/serve", "#!/bin/sh\nexec python3 -m http.server 80\n", 0o755);
+}
+
+/// The java of the README: an app, and a tomcat of alice's own.
+fn furnish_java(world: &World) {
+    write("/run/tmp/App.java", include_str!("readme/App.java"), 0o644);
+    let compile =
+        "cd /run/tmp && javac App.java && jar --create --file /run/home/alice/app.jar --main-class App App*.class";
+    type_as_root(world, &format!("export JAVA_TOOL_OPTIONS={NO_STATISTICS}; {compile}"));
+    let tomcat = "cp -rL /usr/share/tomcat10 /opt/tomcat && cd /opt/tomcat && mkdir -p conf logs webapps/ROOT/WEB-INF";
+    type_as_root(world, tomcat);
+    write("/opt/tomcat/conf/server.xml", include_str!("readme/server.xml"), 0o644);
+    write("/opt/tomcat/webapps/ROOT/WEB-INF/web.xml", include_str!("readme/web.xml"), 0o644);
+    write("/opt/tomcat/webapps/ROOT/index.html", "tomcat's page\n", 0o644);
+    type_as_root(world, "chown -R alice:alice /opt/tomcat");
+}
+
+/// Keeps java from writing to the machine's /tmp.
+const NO_STATISTICS: &str = "-XX:-UsePerfData";
+
+/// Ends whoever holds a port.
+#[track_caller]
+fn end_holders(port: u16) {
+    // One may end by another's end.
+    for pid in holders("tcp", port) {
+        let _ = kill(pid, Signal::SIGTERM);
+    }
+    wait_until("the port to be free", || holders("tcp", port).is_empty());
+}
+
+world_test! {
+    /// Each command under Run, as alice types it, serves port 80, as alice.
+    fn each_server_serves(world) {
+        furnish(world);
+        furnish_java(world);
+        let go_server = world.compile_go("go-server", include_str!("readme/server.go"));
+        fs::copy(go_server, "/run/home/alice/go-server").unwrap();
+        write("/run/home/alice/start-everything.sh", "#!/bin/sh\n./go-server & python3 -m http.server 81 & wait\n", 0o755);
+        for port in [80, 81] {
+            world.grant(&format!("byport/{port}"), "alice");
+        }
+        for command in block("rauthbind python3").commands() {
+            let page = match command {
+                "rauthbind python3 -m http.server 80" => "python's",
+                "rauthbind node server.js" => "node's",
+                "rauthbind java -jar app.jar" => "java's",
+                "rauthbind /opt/tomcat/bin/catalina.sh run" => "tomcat's",
+                "rauthbind sh -c 'cd /srv/app && exec ./serve'" => "the app's",
+                "rauthbind ./go-server" | "rauthbind --mode supervise ./start-everything.sh" => "go's",
+                other => panic!("no test of {other}"),
+            };
+            let server = world.command("alice", ["sh", "-c", command]).env("JAVA_TOOL_OPTIONS", NO_STATISTICS).start();
+            assert!(get("127.0.0.1", 80).ends_with(&format!("\n{page} page\n")), "{command}");
+            let _ = alices_holders("tcp", 80);
+            if command.ends_with("./start-everything.sh") {
+                assert!(get("127.0.0.1", 81).ends_with("\npython's page\n"));
+                end_holders(81);
+            }
+            end_holders(80);
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Sees that the page of the service is served, by a process of www-data's.
+#[track_caller]
+fn www_data_serves(world: &World) {
+    assert!(get("127.0.0.1", 80).ends_with("\nnode's page\n"));
+    let found = holders("tcp", 80);
+    let [server] = found[..] else { panic!("port 80 is held by {found:?}") };
+    let uid = world.user("www-data").uid;
+    assert!(Stranger::of(server).file("status").contains(&format!("\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")));
+}
+
+world_test! {
+    /// The run script serves as www-data, under each of the managers that it is for.
+    fn the_run_script_serves(world) {
+        furnish(world);
+        world.rule("byport/80", "root", "www-data", 0o710);
+        fs::create_dir("/run/tmp/service").unwrap();
+        write("/run/tmp/service/run", &block("#!/bin/sh").text, 0o755);
+        for (manager, exit) in [("runsv", "sv -w 60 exit"), ("supervise", "svc -dx"), ("s6-supervise", "s6-svc -dx")] {
+            let manager = world.command("root", [manager, "/run/tmp/service"]).start();
+            www_data_serves(world);
+            type_as_root(world, &format!("{exit} /run/tmp/service"));
+            assert!(manager.exited().success());
+            assert_eq!(holders("tcp", 80), []);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+require('http').createServer((request, response) => response.end("node's page\n")).listen(80);
