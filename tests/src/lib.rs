@@ -44,7 +44,8 @@ pub mod sys;
 pub mod world;
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use crate::net::{ask_by_datagram, holders, http_get, http_get_over};
@@ -62,6 +63,22 @@ macro_rules! world_test {
             $crate::run_test(path, env!("CARGO_BIN_EXE_sandbox"), |$world: &$crate::World| $body);
         }
     };
+}
+
+/// The checkout that this was built from.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+/// The text of a file of the checkout.
+///
+/// # Panics
+/// There is no such file.
+#[must_use]
+pub fn source(path: impl AsRef<Path>) -> String {
+    let path = checkout().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The installed tree under test.

@@ -1,7 +1,6 @@
 //! What README.md tells its reader to type.
 
-use std::fs;
-use std::path::Path;
+use crate::source;
 
 /// Something that the README shows apart from its text: commands, or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +19,8 @@ impl Block {
     }
 }
 
-/// The README of this checkout.
-///
-/// # Panics
-/// It is not there.
-#[must_use]
-pub fn text() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).expect("a README")
+fn text() -> String {
+    source("README.md")
 }
 
 /// Everything that is shown apart, in its order.

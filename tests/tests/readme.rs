@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sys::signal::kill;
 use rauthbind_tests::proof::{alices_holders, get};
 use rauthbind_tests::readme::{block, blocks, phrase, phrases};
-use rauthbind_tests::{Signal, Stranger, World, holders, wait_until, world_test};
+use rauthbind_tests::{Signal, Stranger, World, checkout, holders, source, wait_until, world_test};
 
 /// What the README shows, by its beginning, and what it names in passing; with the file and the test in which it is run.
 const TESTS: [(&str, &str, &str); 14] = [
@@ -49,7 +49,7 @@ fn nothing_is_without_a_test() {
             .iter()
             .find(|(beginning, ..)| what.starts_with(beginning))
             .unwrap_or_else(|| panic!("no test of {what:?}"));
-        let code = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file)).unwrap();
+        let code = source(Path::new("tests/tests").join(file));
         assert!(code.contains(&format!("fn {test}(")), "{file} has no test {test}");
         unused.retain(|(beginning, ..)| !what.starts_with(beginning));
     }
@@ -64,7 +64,7 @@ fn the_layout_is_that_of_the_checkout() {
     let layout = block("policy/").text;
     let names = layout.lines().flat_map(|line| line.split("  ").next().unwrap_or_default().split(", "));
     for name in names {
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).exists(), "there is no {name}");
+        assert!(checkout().join(name).exists(), "there is no {name}");
     }
 }
 

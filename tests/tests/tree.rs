@@ -1,5 +1,5 @@
 //! What is promised of the source tree itself: where unsafe code lives, how much there is to read, what it depends on,
-//! and that the documentation says what the programs say.
+//! and that names are the same everywhere. The manual has tests of its own (manual.rs), and the README (readme.rs).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
@@ -8,27 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rauthbind_tests::stage;
+use rauthbind_tests::{checkout, source};
 use xtask::layout::{DEFAULT_PREFIX, TABLE, Tree};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn text(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// Every Rust file below these folders, relative to the root.
 fn sources(folders: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| checkout().join(folder)).collect();
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            found.push(path.strip_prefix(checkout()).unwrap().to_str().unwrap().to_owned());
         }
     }
     found.sort();
@@ -38,7 +29,7 @@ fn sources(folders: &[&str]) -> Vec<String> {
 
 /// The code of a file: no comments, no blank lines, no tests.
 fn code(path: &str) -> Vec<String> {
-    let text = text(path);
+    let text = source(path);
     let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).map(str::to_owned).collect()
 }
@@ -98,7 +89,7 @@ fn helper_and_shim_depend_on_what_they_are_said_to() {
         tree.args(["tree", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p} {f}"]);
         // Where sudo has taken cargo's directory out of PATH.
         tree.env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"));
-        let output = tree.current_dir(root()).output().unwrap();
+        let output = tree.current_dir(checkout()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         let found: BTreeSet<&str> =
@@ -109,64 +100,10 @@ fn helper_and_shim_depend_on_what_they_are_said_to() {
     }
 }
 
-/// Options of `--help`, as `-x` and `--word`.
-fn options(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| c.is_whitespace() || "[],;()'`".contains(c));
-    let option = |word: &&str| {
-        let name = word.trim_start_matches('-');
-        word.starts_with('-')
-            && !name.is_empty()
-            && word.len() - name.len() <= 2
-            && name.chars().all(|c| c.is_ascii_lowercase() || c == 'V')
-    };
-    let real = |word: &&str| word.starts_with("--") || word.len() == 2;
-    words.filter(option).filter(real).map(str::to_owned).collect()
-}
-
-/// The launcher's man page, README and completions know every option of `--help`, and no others.
-#[test]
-fn the_documents_know_the_options() {
-    let launcher = stage().join("usr/local/bin/rauthbind");
-    let help = Command::new(launcher).arg("--help").output().unwrap();
-    let help = options(String::from_utf8_lossy(&help.stdout).split_once("Examples:").unwrap().0);
-    assert!(help.contains("--depth") && help.contains("-u"), "{help:?}");
-    let page = text("docs/man/rauthbind.1").replace("\\-", "-");
-    let bold = page.lines().filter(|line| line.starts_with(".B") || line.starts_with(".TP") || line.starts_with(".OP"));
-    let page_options = options(&bold.collect::<Vec<_>>().join("\n"));
-    assert!(page_options.is_superset(&help), "the man page lacks {:?}", help.difference(&page_options));
-    for path in [
-        "packaging/completions/rauthbind.bash",
-        "packaging/completions/_rauthbind",
-        "packaging/completions/rauthbind.fish",
-    ] {
-        let completion = text(path);
-        for option in &help {
-            let bare = option.trim_start_matches('-');
-            assert!(completion.contains(bare), "{path} lacks {option}");
-        }
-    }
-}
-
-/// The man pages name every path and variable by which the programs find each other, as they are built.
-#[test]
-fn the_man_pages_know_the_names() {
-    use rauthbind_wire::names::{
-        BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, SUPERVISED, UNPRIVILEGED_PORT_START,
-    };
-    let pages: String = ["rauthbind.1", "rauthbind-rules.5", "rauthbind-helper.8"]
-        .map(|page| text(Path::new("docs/man").join(page)).replace("\\-", "-"))
-        .concat();
-    for name in
-        [BROKER, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, SUPERVISED, UNPRIVILEGED_PORT_START]
-    {
-        assert!(pages.contains(name), "no man page names {name}");
-    }
-}
-
 /// Each test that SECURITY.md names is there.
 #[test]
 fn the_tests_of_the_threats_are_there() {
-    let security = text("SECURITY.md");
+    let security = source("SECURITY.md");
     let (_, table) = security.split_once("## Threats and answers").unwrap();
     let mut named = 0;
     for cell in table.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once("| ")).map(|(_, cell)| cell) {
@@ -174,8 +111,8 @@ fn the_tests_of_the_threats_are_there() {
         for word in cell.split([' ', ',', ';']).filter(|word| !word.is_empty()) {
             if let Some(place) = word.strip_suffix(':') {
                 code = match place.strip_prefix("rauthbind-") {
-                    Some(package) => Some(sources(&[&format!("{package}/src")]).iter().map(text).collect::<String>()),
-                    None if place.ends_with(".rs") => Some(text(Path::new("tests/tests").join(place))),
+                    Some(package) => Some(sources(&[&format!("{package}/src")]).iter().map(source).collect::<String>()),
+                    None if place.ends_with(".rs") => Some(source(Path::new("tests/tests").join(place))),
                     None => None,
                 };
             } else if let Some(code) = &code {
@@ -191,13 +128,13 @@ fn the_tests_of_the_threats_are_there() {
 #[test]
 fn the_units_know_the_names() {
     use rauthbind_wire::names::{BROKER, BROKER_ARGUMENT, HELPER};
-    let socket = text("packaging/systemd/rauthbind-broker.socket");
+    let socket = source("packaging/systemd/rauthbind-broker.socket");
     assert!(socket.contains(&format!("\nListenSequentialPacket={BROKER}\n")), "{socket}");
-    let service = text("packaging/systemd/rauthbind-broker@.service");
+    let service = source("packaging/systemd/rauthbind-broker@.service");
     let run = format!("{HELPER} {}", BROKER_ARGUMENT.to_str().unwrap());
     assert!(service.contains(&format!("\nExecStart={run}\n")), "{service}");
     // What the page says for those who have no systemd.
-    let recipes = text("docs/man/rauthbind-recipes.7").replace("\\-", "-");
+    let recipes = source("docs/man/rauthbind-recipes.7").replace("\\-", "-");
     assert!(recipes.contains(BROKER) && recipes.contains(&run));
 }
 
@@ -212,28 +149,14 @@ fn everything_is_looked_for_where_it_is_installed() {
     }
 }
 
-/// man(1) finds nothing wrong with the pages.
-#[test]
-fn the_man_pages_are_well_formed() {
-    for page in fs::read_dir(root().join("docs/man")).unwrap().map(|entry| entry.unwrap().path()) {
-        let output = Command::new("groff").args(["-man", "-ww", "-Tutf8", "-z"]).arg(&page).output().unwrap();
-        assert!(
-            output.status.success() && output.stderr.is_empty(),
-            "{}: {}",
-            page.display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-}
-
 /// What the README begins with is what there is.
 #[test]
 fn the_readme_begins_with_the_two_commands() {
-    let readme = text("README.md");
+    let readme = source("README.md");
     let top: String = readme.lines().take(40).collect::<Vec<_>>().join("\n");
     for command in ["cargo xtask demo", "cargo xtask test"] {
         assert!(top.contains(command), "the top of the README lacks `{command}`");
     }
-    let run = text(".ci/run");
+    let run = source(".ci/run");
     assert!(run.lines().any(|line| line.trim() == "exec cargo xtask test"), "{run}");
 }
