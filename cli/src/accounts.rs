@@ -57,7 +57,7 @@ pub fn entry(database: &str, key: &str) -> io::Result<Option<Entry>> {
     if key.starts_with('-') || key.is_empty() {
         return Ok(None);
     }
-    let entry = Entry(getent(database, key)?);
+    let entry = Entry(line(database, key)?);
     // getent(1) takes a number modulo 2^32, so that 4294967296 would be root.
     let asked_for = entry.field(0) == Some(key) || (number(key).is_some() && entry.id(2) == number(key));
     Ok(asked_for.then_some(entry))
@@ -68,8 +68,23 @@ pub fn entry(database: &str, key: &str) -> io::Result<Option<Entry>> {
 /// # Errors
 /// getent(1) cannot be run.
 pub fn groups(user: &str) -> io::Result<Vec<u32>> {
-    let line = getent("initgroups", user)?;
+    let line = line("initgroups", user)?;
     Ok(line.split_ascii_whitespace().skip(1).filter_map(number).collect())
+}
+
+/// The group that a user is alone in, so far as the databases list everybody.
+///
+/// # Errors
+/// getent(1) cannot be run.
+pub fn private_group(user: u32) -> io::Result<Option<u32>> {
+    let Some(user) = entry("passwd", &user.to_string())? else { return Ok(None) };
+    let Some(group) = user.id(3) else { return Ok(None) };
+    let Some(members) = entry("group", &group.to_string())? else { return Ok(None) };
+    let alone =
+        members.field(3).unwrap_or_default().split(',').all(|name| name.is_empty() || Some(name) == user.field(0));
+    let everybody = getent(&["passwd"])?;
+    let others = everybody.lines().map(|line| Entry(line.to_owned())).filter(|other| other.id(2) != user.id(2));
+    Ok((alone && !others.into_iter().any(|other| other.id(3) == Some(group))).then_some(group))
 }
 
 /// The port of a service of services(5); `None` where there is none of that name.
@@ -80,23 +95,26 @@ pub fn service_port(name: &str) -> io::Result<Option<u16>> {
     if name.starts_with('-') || name.is_empty() {
         return Ok(None);
     }
-    let line = getent("services", name)?;
+    let line = line("services", name)?;
     Ok(line.split_ascii_whitespace().nth(1).and_then(|port| port.split('/').next()?.parse().ok()))
 }
 
-/// The first line that getent(1) prints; empty where it finds nothing.
-fn getent(database: &str, key: &str) -> io::Result<String> {
+/// The first line that getent(1) prints for this; empty where it finds nothing.
+fn line(database: &str, key: &str) -> io::Result<String> {
+    Ok(getent(&[database, key])?.lines().next().unwrap_or_default().to_owned())
+}
+
+fn getent(arguments: &[&str]) -> io::Result<String> {
     let mut command = Command::new(GETENT);
-    command.args([database, key]).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
-    let text = sys::without_pending_children(|| {
+    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
+    sys::without_pending_children(|| {
         let mut child = command.spawn()?;
         let mut text = String::new();
         child.stdout.take().map_or(Ok(0), |mut output| output.read_to_string(&mut text))?;
         // An error where whoever started us ignores SIGCHLD; the text has told all.
         let _ = child.wait();
-        Ok::<_, io::Error>(text)
-    })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+        Ok(text)
+    })
 }
 
 /// A user or group id; -1 is none (setresuid(2) takes it for "leave as it is").

@@ -9,22 +9,34 @@
 //! | [`explain`] | `explain` |
 //! | [`doctor`] | `doctor` |
 //! | [`import`] | `import` |
+//! | [`rules`] | the rules as they are in the directory, and what they decide |
+//! | [`grants`] | the same as grants |
+//! | [`access`] | owner, group, mode and ACL of a file |
+//! | [`lines`] | the lines of `byuid` files |
+//! | [`plan`] | what is to change, so that it changes nothing else |
+//! | [`write`] | the change itself |
 //! | [`ports`] | ports, protocols and addresses, as they are typed |
 //! | [`subject`] | users and groups, as they are typed and printed |
 //! | [`output`] | what is printed, with nothing in it that a terminal would act on |
 //! | [`error`] | why nothing was done, and the exit status that tells |
 
+pub mod access;
 pub mod allow;
 pub mod arguments;
 pub mod declare;
 pub mod doctor;
 pub mod error;
 pub mod explain;
+pub mod grants;
 pub mod import;
+pub mod lines;
 pub mod list;
 pub mod output;
+pub mod plan;
 pub mod ports;
+pub mod rules;
 pub mod subject;
+pub mod write;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

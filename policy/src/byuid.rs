@@ -21,18 +21,25 @@ pub fn granting_line(text: &[u8], address: SocketAddr) -> Option<usize> {
     text.split(|byte| *byte == b'\n').position(grants).map(|index| index + 1)
 }
 
-struct Grant {
-    addresses: Addresses,
-    ports: RangeInclusive<u16>,
+/// What a line grants; nothing where a range is empty or bits are set behind the prefix.
+pub struct Grant {
+    /// The first part.
+    pub addresses: Addresses,
+    /// The second part.
+    pub ports: RangeInclusive<u16>,
 }
 
-enum Addresses {
+/// The addresses of a line.
+pub enum Addresses {
+    /// From here to there, of one family.
     Range(RangeInclusive<IpAddr>),
+    /// With so many bits in common.
     Prefix(IpAddr, u32),
 }
 
 impl Grant {
-    fn covers(&self, ip: IpAddr, port: u16) -> bool {
+    /// Whether it grants this address and port.
+    pub fn covers(&self, ip: IpAddr, port: u16) -> bool {
         let covered = match &self.addresses {
             // IpAddr orders all of IPv4 before all of IPv6, so both ends must be of the address's own family.
             Addresses::Range(range) => range.start().is_ipv4() == ip.is_ipv4() && range.contains(&ip),
@@ -42,7 +49,8 @@ impl Grant {
     }
 }
 
-fn grant(line: &[u8]) -> Option<Grant> {
+/// What is on a line; `None` where it has none of the forms.
+pub fn grant(line: &[u8]) -> Option<Grant> {
     let line = std::str::from_utf8(line.split(|byte| *byte == b'#').next()?).ok()?.trim_ascii_end();
     let (addresses, ports) = line.split_once(',')?;
     old_form(addresses, ports).or_else(|| Some(Grant { addresses: self::addresses(addresses)?, ports: range(ports)? }))

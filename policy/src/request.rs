@@ -21,7 +21,7 @@ impl fmt::Display for Request {
 }
 
 /// The protocols that have ports, under the names that rule files carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP, and MPTCP, whose ports are TCP's.
     Tcp,

@@ -1,21 +1,106 @@
-//! `allow`
+//! `allow` and `revoke`
+
+use std::fs::File;
+
+use rauthbind_policy::first_unprivileged_port;
+use rauthbind_wire::names::UNPRIVILEGED_PORT_START;
 
 use super::Outcome;
-use super::arguments::Allow;
+use super::access::Identity;
+use super::arguments::{Allow, Grant, Revoke};
 use super::error::Error;
+use super::grants::Whom;
+use super::output::{self, Note};
+use super::plan::{self, Asked};
+use super::rules::RuleSet;
+use super::subject::{Names, Subject};
+use super::write::{self, Change};
+use crate::accounts;
 
 /// `rauthbindctl allow`
 ///
 /// # Errors
-/// [`Error`]
-pub fn allow(_asked: &Allow) -> Result<Outcome, Error> {
-    Err(Error::Missing("allow"))
+/// [`Error`]; nothing has changed then.
+pub fn allow(asked: &Allow) -> Result<Outcome, Error> {
+    let (all, subjects) = read(&asked.grant)?;
+    if subjects.contains(&Subject::User(0)) {
+        return Err(Error::Root);
+    }
+    if !asked.yes && all.iter().any(Asked::is_impersonating) {
+        return Err(Error::Impersonating);
+    }
+    let changes = write::change(|rules| {
+        each(&all, &subjects).try_fold(rules.clone(), |rules, (asked, subject)| plan::allow(&rules, asked, subject))
+    })?;
+    tell(&changes, "all of that is granted already")?;
+    let limit = File::open(UNPRIVILEGED_PORT_START).ok().and_then(|file| first_unprivileged_port(&file));
+    for asked in all.iter().filter(|asked| limit.is_some_and(|limit| u32::from(*asked.ports.start()) >= limit)) {
+        output::say(&Note::Unprivileged(*asked.ports.start()));
+    }
+    Ok(Outcome::Good)
 }
 
 /// `rauthbindctl revoke`
 ///
 /// # Errors
-/// [`Error`]
-pub fn revoke(_asked: &super::arguments::Revoke) -> Result<Outcome, Error> {
-    Err(Error::Missing("revoke"))
+/// [`Error`]; nothing has changed then.
+pub fn revoke(asked: &Revoke) -> Result<Outcome, Error> {
+    let (all, subjects) = read(&asked.grant)?;
+    // A group that a user is alone in is that user under another name.
+    let with_own_group = |subject: &Subject| {
+        let group = subject.user().map(accounts::private_group).transpose().map_err(Error::Getent)?.flatten();
+        Ok([*subject].into_iter().chain(group.map(Subject::Group)).collect())
+    };
+    let owned: Vec<Vec<Subject>> = subjects.iter().map(with_own_group).collect::<Result<_, _>>()?;
+    let mut left = RuleSet::default();
+    let changes = write::change(|rules| {
+        let each = all.iter().flat_map(|asked| owned.iter().map(move |subject| (asked, subject)));
+        left =
+            each.into_iter().try_fold(rules.clone(), |rules, (asked, subject)| plan::revoke(&rules, asked, subject))?;
+        Ok(left.clone())
+    })?;
+    tell(&changes, "nothing of that is granted by name")?;
+    let mut outcome = Outcome::Good;
+    let mut names = Names::default();
+    for (asked, subject) in each(&all, &subjects) {
+        let who = identity(subject)?;
+        let Some((request, file)) = plan::remaining(&left, asked, &who) else { continue };
+        outcome = Outcome::Bad;
+        let group = left.0.get(&file).and_then(|rule| Whom::of(&rule.access).group_of(&who));
+        let group = group.map(|group| names.of(group)).transpose()?;
+        output::say(&Note::Remains { request, subject: names.of(subject)?, asked: asked.clone(), file, group });
+    }
+    Ok(outcome)
+}
+
+fn read(grant: &Grant) -> Result<(Vec<Asked>, Vec<Subject>), Error> {
+    let subjects = grant.subjects.iter().map(|text| Subject::parse(text)).collect::<Result<_, _>>()?;
+    Ok((Asked::all(&grant.ports, grant.addr), subjects))
+}
+
+fn each<'a>(all: &'a [Asked], subjects: &'a [Subject]) -> impl Iterator<Item = (&'a Asked, Subject)> {
+    all.iter().flat_map(|asked| subjects.iter().map(move |subject| (asked, *subject)))
+}
+
+/// The subject as the kernel knows it: a user with all groups.
+///
+/// # Errors
+/// [`Error::Getent`]
+pub fn identity(subject: Subject) -> Result<Identity, Error> {
+    let mut identity = Identity::bare(subject);
+    if let Subject::User(user) = subject {
+        let entry = accounts::entry("passwd", &user.to_string()).map_err(Error::Getent)?;
+        let name = entry.as_ref().and_then(|entry| entry.field(0));
+        identity.groups.extend(name.map(accounts::groups).transpose().map_err(Error::Getent)?.unwrap_or_default());
+        identity.groups.extend(entry.and_then(|entry| entry.id(3)));
+    }
+    Ok(identity)
+}
+
+/// Says what has changed.
+fn tell(changes: &[Change], nothing: &str) -> Result<(), Error> {
+    if changes.is_empty() {
+        return output::print(&format_args!("{nothing}\n"));
+    }
+    output::print(&output::differences(changes, &mut Names::default())?)
 }

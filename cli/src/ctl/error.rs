@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use rauthbind_policy::Untrusted;
-use rauthbind_wire::names::UNPRIVILEGED_PORT_START;
+use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 
+use super::output::escaped;
+use super::plan::Conflict;
+use super::subject::Subject;
 use crate::accounts::GETENT;
 use crate::setup::Problem;
 
@@ -37,15 +41,53 @@ pub enum Error {
     UnknownPrivilege,
     /// The directory of rules is not to be trusted.
     Rules(Untrusted),
+    /// A file or directory cannot be dealt with.
+    File {
+        /// What was tried, as a verb.
+        verb: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What came of it.
+        error: io::Error,
+    },
+    /// The change would be more than was asked for, or less.
+    Conflict(Conflict),
+    /// A range of ports or addresses, which only lines of users can tell, and only for all protocols.
+    NeedsLines,
+    /// A rule that is a symbolic link or no file at all, or a file too long to be read.
+    NotRegular(String),
+    /// The file system keeps no ACLs, and this rule cannot do without.
+    NoAcl(String),
+    /// Ports 512 to 1023, without `--yes`.
+    Impersonating,
+    /// Root needs no rule.
+    Root,
+    /// A line of what is to be applied.
+    Line {
+        /// Counted from 1.
+        number: usize,
+        /// In words.
+        why: String,
+    },
     /// Not built yet.
     Missing(&'static str),
 }
+
+/// As authbind's man page warns.
+pub(super) const IMPERSONATING: &str = "ports 512 to 1023 are taken by some protocols, rsh and several versions of NFS \
+    among them, for a proof that root is speaking: who may bind one may be able to pass for the whole host";
 
 impl Error {
     /// 1 where it was understood and is not to be done, 2 where it was not understood or cannot be told.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Error::NotRoot | Error::Rules(_) => 1,
+            Error::NotRoot
+            | Error::Rules(_)
+            | Error::Conflict(_)
+            | Error::NotRegular(_)
+            | Error::NoAcl(_)
+            | Error::Impersonating
+            | Error::Root => 1,
             _ => 2,
         }
     }
@@ -78,7 +120,69 @@ impl fmt::Display for Error {
                 )
             }
             Error::Rules(untrusted) => Problem::Rules(untrusted.clone()).fmt(out),
+            Error::File { verb, path, error } => {
+                write!(out, "cannot {verb} {}: {error}", escaped(&path.to_string_lossy()))
+            }
+            Error::Conflict(conflict) => conflict.fmt(out),
+            Error::NeedsLines => write!(
+                out,
+                "a range of ports, or of addresses, can be granted to users only, and for all protocols only; list the \
+                 ports one by one, without a range of addresses"
+            ),
+            Error::NotRegular(file) => write!(
+                out,
+                "{RULES}/{file} is not a file to be changed (a symbolic link, no regular file, or longer than the helper \
+                 reads); see to it by hand"
+            ),
+            Error::NoAcl(file) => write!(
+                out,
+                "the file system of {RULES} keeps no ACLs, so that {file} can be granted only to one group, or to one user \
+                 who has a group of their own; make a group of all who are to have it, or mount a file system with ACLs \
+                 there"
+            ),
+            Error::Impersonating => write!(out, "{IMPERSONATING}; add --yes to grant it all the same"),
+            Error::Root => write!(out, "root needs no rule: it may bind every port"),
+            Error::Line { number, why } => {
+                write!(
+                    out,
+                    "line {number}: {}; nothing was changed, see rauthbindctl(8) for what a line is",
+                    escaped(why)
+                )
+            }
             Error::Missing(what) => write!(out, "{what} is not built yet"),
+        }
+    }
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conflict::StillRefused { request, file } => {
+                write!(out, "{request} would stay refused: ")?;
+                match file {
+                    Some(file) => write!(
+                        out,
+                        "{RULES}/{file} is looked up first and covers more than was asked for; ask for all that it covers, \
+                         or put narrower rules in its place"
+                    ),
+                    None => write!(out, "a file below {RULES}/byuid decides; see 'rauthbindctl list'"),
+                }
+            }
+            Conflict::Others { request, who, granted, file } => {
+                let verb = if *granted { "take" } else { "give" };
+                let way = if *granted { "from" } else { "to" };
+                write!(out, "that would also {verb} {request} {way} ")?;
+                match who {
+                    Some(Subject::User(id)) => write!(out, "user id {id}")?,
+                    Some(Subject::Group(id)) => write!(out, "the members of group id {id}")?,
+                    None => write!(out, "everybody")?,
+                }
+                match file {
+                    Some(file) => write!(out, ", as {RULES}/{file} would decide it")?,
+                    None => write!(out, ", as no file below byport and byaddr would decide it any more")?,
+                }
+                write!(out, "; see 'rauthbindctl list' for the rules of that port, and change these first")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use rauthbind_policy::Protocol;
 
+use super::lines::Span;
 use crate::accounts;
 
 /// Why a text names no ports or addresses.
@@ -113,22 +114,37 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// `A`, `A-B` or `A/LENGTH`, as in the lines of a `byuid` file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// One.
+    /// One, which can have a file below `byaddr`.
     One(IpAddr),
-    /// Many, as a `byuid` line has them.
-    Many(String),
+    /// A range or a network.
+    Many(Span),
+}
+
+impl Addresses {
+    /// All of them.
+    pub fn span(&self) -> Span {
+        match self {
+            Addresses::One(ip) => Span::one(*ip),
+            Addresses::Many(span) => *span,
+        }
+    }
 }
 
 impl FromStr for Addresses {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Addresses, Wrong> {
-        match text.parse() {
-            Ok(ip) => Ok(Addresses::One(ip)),
-            // A line is what the helper makes of it, and of the port there is no doubt.
-            Err(_) => Err(Wrong::Address(text.to_owned())),
+        text.parse().map(Addresses::One).or_else(|_| text.parse().map(Addresses::Many))
+    }
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Addresses::One(ip) => ip.fmt(out),
+            Addresses::Many(span) => span.fmt(out),
         }
     }
 }

@@ -16,6 +16,16 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// The number, where it is a user.
+    pub fn user(&self) -> Option<u32> {
+        if let Subject::User(id) = self { Some(*id) } else { None }
+    }
+
+    /// The number, where it is a group.
+    pub fn group(&self) -> Option<u32> {
+        if let Subject::Group(id) = self { Some(*id) } else { None }
+    }
+
     /// `USER` or `@GROUP`, by name or number. Numbers need not be in a database; names must.
     ///
     /// # Errors
@@ -23,8 +33,16 @@ impl Subject {
     pub fn parse(text: &str) -> Result<Subject, Error> {
         match text.strip_prefix('@') {
             Some(group) => id("group", group).map(Subject::Group),
-            None => id("passwd", text).map(Subject::User),
+            None => Subject::parse_user(text),
         }
+    }
+
+    /// `USER` alone.
+    ///
+    /// # Errors
+    /// As for [`Subject::parse`].
+    pub fn parse_user(text: &str) -> Result<Subject, Error> {
+        id("passwd", text).map(Subject::User)
     }
 }
 
