@@ -10,9 +10,9 @@ use super::access::Identity;
 use super::arguments::{Allow, Grant, Revoke};
 use super::error::Error;
 use super::grants::Whom;
-use super::output::{self, Note};
+use super::output::{self, Note, Through};
 use super::plan::{self, Asked};
-use super::rules::RuleSet;
+use super::rules::{Key, RuleSet};
 use super::subject::{Names, Subject};
 use super::write::{self, Change};
 use crate::accounts;
@@ -66,9 +66,16 @@ pub fn revoke(asked: &Revoke) -> Result<Outcome, Error> {
         let who = identity(subject)?;
         let Some((request, file)) = plan::remaining(&left, asked, &who) else { continue };
         outcome = Outcome::Bad;
-        let group = left.0.get(&file).and_then(|rule| Whom::of(&rule.access).group_of(&who));
-        let group = group.map(|group| names.of(group)).transpose()?;
-        output::say(&Note::Remains { request, subject: names.of(subject)?, asked: asked.clone(), file, group });
+        let whom = left.0.get(&file).map(|rule| Whom::of(&rule.access)).unwrap_or_default();
+        let through = match Key::of(&file) {
+            None => Through::More(asked.of_all_protocols().to_string()),
+            Some(key) if whom.subjects.contains(&subject) => Through::More(Asked::from(key).to_string()),
+            Some(_) => match whom.group_of(&who) {
+                Some(group) => Through::Group(names.of(group)?, asked.clone()),
+                None => Through::Everybody,
+            },
+        };
+        output::say(&Note::Remains { request, subject: names.of(subject)?, file, through });
     }
     Ok(outcome)
 }

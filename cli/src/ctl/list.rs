@@ -8,7 +8,7 @@ use rauthbind_wire::names::RULES;
 use serde::Serialize;
 
 use super::Outcome;
-use super::access::{Identity, READ};
+use super::access::Identity;
 use super::allow::identity;
 use super::arguments::List;
 use super::error::Error;
@@ -108,9 +108,7 @@ fn of_file(rules: &RuleSet, file: &str, rule: &Rule) -> Vec<String> {
 fn of_lines(rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
     let unreadable = match &rule.text {
         _ if !rule.is_regular() => None,
-        _ if !rule.access.permits(&Identity::bare(Subject::User(user)), READ) => {
-            Some("grants nothing: its user cannot read it (chmod 0644)".to_owned())
-        }
+        _ if !rule.is_readable_to(user) => Some("grants nothing: its user cannot read it (chmod 0644)".to_owned()),
         None => Some("cannot be read, or is longer than the helper reads".to_owned()),
         Some(_) => None,
     };

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use rauthbind_policy::keys::{self, IMPERSONATING_PORTS};
 use rauthbind_policy::{Protocol, Request};
 
-use super::access::{Access, EXECUTE, Identity, READ};
+use super::access::{Access, EXECUTE, Identity};
 use super::error::Error;
 use super::lines::{self, EVERYWHERE, Line, Span};
 use super::ports::{Addresses, Ports};
@@ -37,13 +37,19 @@ impl Asked {
         ports.ranges.iter().map(each).collect()
     }
 
+    /// The same of every protocol.
+    #[must_use]
+    pub fn of_all_protocols(&self) -> Asked {
+        Asked { protocol: None, ..self.clone() }
+    }
+
     /// Whether some of the ports are of those that pass for root's.
     pub fn is_impersonating(&self) -> bool {
         !lines::common(&self.ports, &IMPERSONATING_PORTS).is_empty()
     }
 
     /// The one file below `byport` or `byaddr` that says just this, if there can be one.
-    fn key(&self) -> Option<Key> {
+    pub fn key(&self) -> Option<Key> {
         let address = match self.addresses {
             None => None,
             Some(Addresses::One(ip)) => Some(ip),
@@ -54,7 +60,7 @@ impl Asked {
     }
 
     /// The addresses, as lines have them.
-    fn spans(&self) -> Vec<Span> {
+    pub fn spans(&self) -> Vec<Span> {
         self.addresses.map_or(EVERYWHERE.to_vec(), |addresses| vec![addresses.span()])
     }
 
@@ -79,6 +85,13 @@ impl Asked {
 
     fn covers_file(&self, file: &str) -> bool {
         Key::of(file).is_some_and(|key| self.covers_key(&key))
+    }
+}
+
+/// All that a file of this key decides.
+impl From<Key> for Asked {
+    fn from(Key { port, address, protocol }: Key) -> Asked {
+        Asked { ports: port..=port, protocol, addresses: address.map(Addresses::One) }
     }
 }
 
@@ -159,26 +172,23 @@ fn allow_by_line(rules: &RuleSet, asked: &Asked, user: u32) -> Result<RuleSet, E
     for ports in lines::split(&asked.ports) {
         let impersonating = lines::is_impersonating(&ports);
         let file = byuid_file(user, impersonating);
-        for addresses in asked.spans() {
-            let line = Line { addresses, ports: ports.clone() };
-            if after.lines().any(|(known, _, has)| *known == file && has.includes(&line)) {
-                continue;
-            }
-            let rule = after.0.entry(file.clone()).or_insert_with(|| Rule::new(Access::readable()));
-            let mut text: Vec<Vec<u8>> = rule.lines().into_iter().map(<[u8]>::to_vec).collect();
-            text.push(line.to_string().into_bytes());
-            change(rule, &file)?.set_lines(&text);
+        let lines = asked.spans().into_iter().map(|addresses| Line { addresses, ports: ports.clone() });
+        let has = |line: &Line| rules.lines().any(|(known, _, has)| *known == file && has.includes(line));
+        let missing: Vec<Line> = lines.filter(|line| !has(line)).collect();
+        if missing.is_empty() {
+            continue;
         }
-        if let Some(rule) = after.0.get_mut(&file).filter(|rule| !reads(rule, user)) {
-            change(rule, &file)?.access = Access::readable();
+        let rule = after.0.entry(file.clone()).or_insert_with(|| Rule::new(Access::readable()));
+        let rule = change(rule, &file)?;
+        if !rule.is_readable_to(user) {
+            rule.access = Access::readable();
         }
+        let mut text: Vec<Vec<u8>> = rule.lines().into_iter().map(<[u8]>::to_vec).collect();
+        text.extend(missing.iter().map(|line| line.to_string().into_bytes()));
+        rule.set_lines(&text);
     }
     allow_in_deciders(&mut after, asked, Subject::User(user))?;
     Ok(after)
-}
-
-fn reads(rule: &Rule, user: u32) -> bool {
-    rule.access.permits(&Identity::bare(Subject::User(user)), READ)
 }
 
 /// Lets the subject execute each file that decides something of what is asked for, and nothing else.
@@ -243,7 +253,11 @@ pub fn revoke(rules: &RuleSet, asked: &Asked, subject: &[Subject]) -> Result<Rul
         let mut copy = Rule::new(rule.access.made_roots());
         subject.iter().for_each(|one| copy.access.revoke(*one));
         if after.of_key(&key).is_none() {
-            after.0.extend(key.files().into_iter().next().map(|file| (file, copy)));
+            let mut with_copy = after.clone();
+            with_copy.0.extend(key.files().into_iter().next().map(|file| (file, copy)));
+            if with_copy.decider(&request) != Some(file) {
+                after = with_copy;
+            }
         }
     }
     for file in touched {

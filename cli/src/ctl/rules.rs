@@ -156,6 +156,11 @@ impl Rule {
         self.is_regular() && self.access.permits(who, EXECUTE)
     }
 
+    /// Whether this user may read it.
+    pub fn is_readable_to(&self, user: u32) -> bool {
+        self.is_regular() && self.access.permits(&Identity::bare(Subject::User(user)), READ)
+    }
+
     fn has_line_for(&self, who: &Identity, address: SocketAddr) -> bool {
         let text = self.text.as_deref().filter(|_| self.access.permits(who, READ));
         self.is_regular() && text.is_some_and(|text| byuid::granting_line(text, address).is_some())
@@ -240,14 +245,14 @@ impl RuleSet {
 
     /// Every `byuid` line that grants something: its file, its number from 0 on, and what it grants.
     pub fn lines(&self) -> impl Iterator<Item = (&String, usize, Line)> {
-        self.0.iter().filter_map(|(file, rule)| Some((file, rule, user_of(file)?))).flat_map(
-            |(file, rule, (_, impersonating))| {
-                let lines = rule.lines().into_iter().enumerate().collect::<Vec<_>>();
-                let read =
-                    move |(at, line)| Line::read(line, impersonating).into_iter().map(move |line| (file, at, line));
-                lines.into_iter().flat_map(read).collect::<Vec<_>>()
-            },
-        )
+        let of_users = self.0.iter().filter_map(|(file, rule)| Some((file, rule, user_of(file)?)));
+        let read = of_users.filter(|(_, rule, (user, _))| rule.is_readable_to(*user));
+        read.flat_map(|(file, rule, (_, impersonating))| {
+            let lines = rule.lines().into_iter().enumerate();
+            lines.flat_map(move |(at, line)| {
+                Line::read(line, impersonating).into_iter().map(move |line| (file, at, line))
+            })
+        })
     }
 
     /// Every effective key with its file.
