@@ -16,13 +16,14 @@ use super::ports::{Addresses, Port, Ports};
     max_term_width = 100,
     after_help = "\
 Examples:
-  rauthbindctl allow 80,443 alice         alice may bind ports 80 and 443 of every address and protocol
+  rauthbindctl allow 80,443 alice         alice may bind ports 80 and 443
   rauthbindctl revoke 80 alice            and no longer port 80, from the next bind on
   rauthbindctl list                       who may bind what
   rauthbindctl explain 80 --user alice    why alice may bind port 80, or why not
   rauthbindctl doctor                     what is wrong with the installation
 
-Exit status: 0 done, allowed, nothing found; 1 refused, a difference, something found; 2 cannot tell, or not understood.
+Exit status: 0 done, allowed, nothing found; 1 refused, a difference, something found; 2 cannot
+tell, or not understood.
 
 See rauthbindctl(8) and rauthbind-rules(5)."
 )]

@@ -9,7 +9,6 @@ use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 
 use super::output::escaped;
 use super::plan::Conflict;
-use super::subject::Subject;
 use crate::accounts::GETENT;
 use crate::setup::Problem;
 
@@ -171,12 +170,7 @@ impl fmt::Display for Conflict {
             Conflict::Others { request, who, granted, file } => {
                 let verb = if *granted { "take" } else { "give" };
                 let way = if *granted { "from" } else { "to" };
-                write!(out, "that would also {verb} {request} {way} ")?;
-                match who {
-                    Some(Subject::User(id)) => write!(out, "user id {id}")?,
-                    Some(Subject::Group(id)) => write!(out, "the members of group id {id}")?,
-                    None => write!(out, "everybody")?,
-                }
+                write!(out, "that would also {verb} {request} {way} {who}")?;
                 match file {
                     Some(file) => write!(out, ", as {RULES}/{file} would decide it")?,
                     None => write!(out, ", as no file below byport and byaddr would decide it any more")?,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use rauthbind_policy::Rules;
 use rauthbind_policy::keys::{BYPORT, BYUID};
+use rauthbind_policy::{Protocol, Rules};
 use rauthbind_wire::names::RULES;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Outcome;
 use super::access::Identity;
@@ -31,8 +31,7 @@ pub fn list(asked: &List) -> Result<Outcome, Error> {
     let grants: Vec<Grant> = grants(&rules).into_iter().filter(is_asked_for).collect();
     let findings = findings(&rules);
     if asked.json {
-        let grants = grants.iter().map(|grant| GrantJson::of(grant, &mut names)).collect::<Result<_, _>>()?;
-        output::print_json(&ListJson { grants, findings })?;
+        output::print(&json(&grants, &findings, &mut names)?)?;
     } else {
         print(&grants, &findings, &mut names)?;
     }
@@ -66,7 +65,7 @@ fn print(grants: &[Grant], findings: &[Finding], names: &mut Names) -> Result<()
 }
 
 /// Something in the directory of rules that is not, or not quite, what it seems to be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// As in `byport/80`; or a directory by its path.
     pub file: String,
@@ -141,38 +140,23 @@ fn of_owner(rule: &Rule) -> Option<String> {
     })
 }
 
-#[derive(Serialize)]
-struct ListJson {
-    grants: Vec<GrantJson>,
-    findings: Vec<Finding>,
-}
-
-/// A grant as rauthbindctl(8) documents it.
-#[derive(Serialize)]
-struct GrantJson {
-    first_port: u16,
-    last_port: u16,
-    protocol: Option<&'static str>,
-    addresses: Option<String>,
-    everybody: bool,
-    subjects: Vec<String>,
-    except: Vec<String>,
-    file: String,
-    line: Option<usize>,
-}
-
-impl GrantJson {
-    fn of(grant: &Grant, names: &mut Names) -> Result<GrantJson, Error> {
-        Ok(GrantJson {
-            first_port: *grant.ports.start(),
-            last_port: *grant.ports.end(),
-            protocol: grant.protocol.map(rauthbind_policy::Protocol::name),
-            addresses: grant.addresses.map(|addresses| addresses.to_string()),
-            everybody: grant.whom.everybody,
-            subjects: named(&grant.whom.subjects, names)?,
-            except: named(&grant.whom.except, names)?,
-            file: grant.file.clone(),
-            line: grant.line,
-        })
-    }
+/// As rauthbindctl(8) documents it.
+fn json(grants: &[Grant], findings: &[Finding], names: &mut Names) -> Result<String, Error> {
+    let mut of_grant = |grant: &Grant| {
+        Ok(json!({
+            "first_port": grant.ports.start(),
+            "last_port": grant.ports.end(),
+            "protocol": grant.protocol.map(Protocol::name),
+            "addresses": grant.addresses.map(|addresses| addresses.to_string()),
+            "everybody": grant.whom.everybody,
+            "subjects": named(&grant.whom.subjects, names)?,
+            "except": named(&grant.whom.except, names)?,
+            "file": grant.file,
+            "line": grant.line,
+        }))
+    };
+    let grants: Vec<Value> = grants.iter().map(&mut of_grant).collect::<Result<_, Error>>()?;
+    let of_finding = |Finding { file, reason }: &Finding| json!({ "file": file, "reason": reason });
+    let findings: Vec<Value> = findings.iter().map(of_finding).collect();
+    Ok(format!("{:#}\n", json!({ "grants": grants, "findings": findings })))
 }

@@ -8,7 +8,6 @@ use anstyle::{AnsiColor, Style};
 use rauthbind_policy::Request;
 use rauthbind_policy::keys::BYUID;
 use rauthbind_wire::names::RULES;
-use serde::Serialize;
 
 use super::error::{Error, IMPERSONATING};
 use super::grants::{Whom, named};
@@ -33,16 +32,6 @@ const HEADING: Style = Style::new().bold();
 /// [`Error::Output`].
 pub fn print(text: &dyn fmt::Display) -> Result<(), Error> {
     write!(anstream::stdout(), "{text}").map_err(Error::Output)
-}
-
-/// Prints for programs: JSON, which escapes what is in it, and a newline.
-///
-/// # Errors
-/// [`Error::Output`].
-pub fn print_json(value: &impl Serialize) -> Result<(), Error> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::Output(error.into()))?;
-    text.push(b'\n');
-    io::stdout().write_all(&text).map_err(Error::Output)
 }
 
 /// What is to be known beside what was done.

@@ -17,7 +17,7 @@ use super::error::Error;
 use super::lines::{self, EVERYWHERE, Line, Span};
 use super::ports::{Addresses, Ports};
 use super::rules::{Key, Kind, Rule, RuleSet, byuid_file};
-use super::subject::Subject;
+use super::subject::{Names, Subject};
 
 /// One port or range of ports that is given or taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,8 +118,8 @@ pub enum Conflict {
     Others {
         /// What would be decided otherwise.
         request: Request,
-        /// For whom; `None`: for everybody.
-        who: Option<Subject>,
+        /// For whom.
+        who: String,
         /// Whether it is granted now.
         granted: bool,
         /// The file that would decide.
@@ -142,7 +142,7 @@ pub fn allow(rules: &RuleSet, asked: &Asked, subject: Subject) -> Result<RuleSet
             Err(found) => drop(conflict.get_or_insert(found)),
         }
     }
-    Err(conflict.map_or(Error::NeedsLines, Error::Conflict))
+    Err(conflict.unwrap_or(Error::NeedsLines))
 }
 
 fn allow_by_file(rules: &RuleSet, asked: &Asked, key: &Key, subject: Subject) -> Result<RuleSet, Error> {
@@ -263,7 +263,7 @@ pub fn revoke(rules: &RuleSet, asked: &Asked, subject: &[Subject]) -> Result<Rul
     for file in touched {
         remove_if_idle(rules, &mut after, asked, subject, &file);
     }
-    compare(rules, &after, asked, subject, false).map_err(Error::Conflict)?;
+    compare(rules, &after, asked, subject, false)?;
     Ok(after)
 }
 
@@ -318,27 +318,25 @@ pub fn remaining(rules: &RuleSet, asked: &Asked, who: &Identity) -> Option<(Requ
 
 /// Sees that nobody but the subject is told anything else than before, nor the subject of anything that was not asked
 /// for; and, if so wanted, that the subject is granted all of that.
-fn compare(
-    before: &RuleSet,
-    after: &RuleSet,
-    asked: &Asked,
-    subject: &[Subject],
-    wanted: bool,
-) -> Result<(), Conflict> {
+fn compare(before: &RuleSet, after: &RuleSet, asked: &Asked, subject: &[Subject], wanted: bool) -> Result<(), Error> {
     let others: BTreeSet<Subject> = before.subjects().union(&after.subjects()).copied().collect();
     let others = others.into_iter().filter(|other| *other != Subject::User(0) && !subject.contains(other));
     let others: Vec<_> = others.map(Some).chain([None]).collect();
+    let mut names = Names::default();
     for request in requests(&[before, after], asked) {
         let (file, decider) = (before.decider(&request), after.decider(&request));
-        let conflict = |who, granted| Conflict::Others { request, who, granted, file: decider.clone() };
+        let mut conflict = |who: Option<Subject>, granted| {
+            let who = who.map_or(Ok("everybody".to_owned()), |who| names.of(who))?;
+            Err(Error::Conflict(Conflict::Others { request, who, granted, file: decider.clone() }))
+        };
         for one in subject {
             let who = Identity::bare(*one);
             let (was, is) = (before.allows(&request, &who), after.allows(&request, &who));
             if !asked.covers(&request) && was != is {
-                return Err(conflict(Some(*one), was));
+                return conflict(Some(*one), was);
             }
             if asked.covers(&request) && wanted && !is {
-                return Err(Conflict::StillRefused { request, file: decider });
+                return Err(Error::Conflict(Conflict::StillRefused { request, file: decider }));
             }
         }
         // Below byuid everybody has files of one's own.
@@ -350,7 +348,7 @@ fn compare(
             let who = other.map_or(Identity::nobody(), Identity::bare);
             let was = before.allows(&request, &who);
             if was != after.allows(&request, &who) {
-                return Err(conflict(*other, was));
+                return conflict(*other, was);
             }
         }
     }
