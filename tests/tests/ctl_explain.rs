@@ -8,11 +8,14 @@
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "rules/numbers.rs"]
+mod numbers;
 #[path = "rules/subject.rs"]
 mod subject;
 
 use std::fs;
 
+use numbers::Numbers;
 use rauthbind_tests::{Finished, World, world_test};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 use subject::Subject;
@@ -28,21 +31,6 @@ fn explain(world: &World, user: &str, arguments: &str) -> Finished {
 #[track_caller]
 fn status(world: &World, user: &str, arguments: &str) -> i32 {
     explain(world, user, arguments).status.code().expect("an exit status")
-}
-
-/// The same numbers in each run, so that a failure comes again.
-struct Numbers(u64);
-
-impl Numbers {
-    /// One below `limit`.
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
-    }
-
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
 }
 
 /// Makes some rules, whatever comes.

@@ -29,6 +29,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "libc6-dev", provides: "/usr/include/stdio.h" },
     Package { debian: "libcap2-bin", provides: "capsh" },
     Package { debian: "acl", provides: "setfacl" },
+    Package { debian: "authbind", provides: "authbind" },
     Package { debian: "binutils", provides: "readelf" },
     Package { debian: "groff-base", provides: "groff" },
     Package { debian: "mandoc", provides: "mandoc" },

@@ -20,11 +20,16 @@ pub(crate) struct Subject<'w> {
 
 impl<'w> Subject<'w> {
     pub(crate) fn start(world: &'w World, user: &'static str) -> Self {
+        Self::start_under(world, user, "rauthbind")
+    }
+
+    /// The same under another launcher.
+    pub(crate) fn start_under(world: &'w World, user: &'static str, launcher: &str) -> Self {
         if !Path::new("/run/bin/try").exists() {
             let _ = world.compile_c("try", include_str!("try.c"));
         }
         let (orders, stdin) = UnixStream::pair().unwrap();
-        let program = world.command(user, ["rauthbind", "/run/bin/try"]).stdin(stdin).start();
+        let program = world.command(user, [launcher, "/run/bin/try"]).stdin(stdin).start();
         Self { world, user, program, orders, asked: Cell::new(0) }
     }
 
