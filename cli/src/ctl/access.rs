@@ -117,6 +117,10 @@ impl Access {
                 _ => {}
             }
         }
+        if mask == 0 {
+            // The kernel looks no further than the mode then (acl_permission_check in fs/namei.c).
+            self.named.clear();
+        }
         self.groups &= mask;
         self.named.values_mut().for_each(|bits| *bits &= mask);
     }
@@ -237,7 +241,9 @@ impl Access {
         put(GROUP_OBJ, self.groups, no_id);
         named(Subject::group).for_each(|(id, bits)| put(GROUP, bits, id));
         if !self.named.is_empty() {
-            put(MASK, self.named.values().fold(self.groups, |all, bits| all | bits), no_id);
+            let all = self.named.values().fold(self.groups, |all, bits| all | bits);
+            // With an empty mask, those who are to be refused would be like everybody.
+            put(MASK, if all == 0 { READ } else { all }, no_id);
         }
         put(OTHER, self.others, no_id);
         acl
@@ -295,9 +301,12 @@ mod tests {
         access.allow(Subject::User(4001));
         access.allow(Subject::Group(4100));
         access.named.insert(Subject::User(u32::MAX - 1), 0);
-        let mut read = Access::roots();
-        read.read_acl(&access.acl());
-        assert_eq!(read, access);
+        let refusing = Access { others: EXECUTE, named: BTreeMap::from([(Subject::User(4001), 0)]), ..Access::roots() };
+        for access in [access, refusing] {
+            let mut read = Access { named: BTreeMap::new(), ..access.clone() };
+            read.read_acl(&access.acl());
+            assert_eq!(read, access);
+        }
     }
 
     #[test]
@@ -306,9 +315,11 @@ mod tests {
         access.allow(Subject::User(4001));
         let mut acl = access.acl();
         let at = acl.len() - 8 - 8 + 2;
-        acl[at] = 0;
-        let mut read = Access::roots();
-        read.read_acl(&acl);
-        assert_eq!(read.named, BTreeMap::from([(Subject::User(4001), 0)]));
+        for (mask, named) in [(READ, BTreeMap::from([(Subject::User(4001), 0)])), (0, BTreeMap::new())] {
+            acl[at] = mask;
+            let mut read = Access::roots();
+            read.read_acl(&acl);
+            assert_eq!(read.named, named);
+        }
     }
 }
