@@ -78,7 +78,16 @@ fn some_rules(numbers: &mut Numbers) -> String {
         let owner = numbers.one_of(&["root", "root", "alice", "bob"]);
         let group = numbers.one_of(&["root", "alice", "web"]);
         let mode = numbers.one_of(&["0710", "0710", "0010", "0701", "0600", "0100", "0711"]);
-        let acl = numbers.one_of(&["", "", "u:bob:x", "g:web:x", "u:alice:-", "u:carol:x,m::-", "g:web:-,o::x"]);
+        let acl = numbers.one_of(&[
+            "",
+            "",
+            "u:bob:x",
+            "g:web:x",
+            "u:alice:-",
+            "u:carol:x,m::-",
+            "g:web:-,o::x",
+            "g:web:-,m::r,o::x",
+        ]);
         script += &format!("rule '{name}' {owner}:{group} {mode} '{acl}'\n");
     }
     script
@@ -131,6 +140,9 @@ world_test! {
             ("rule byport/http root:alice 0710", 0, &["ineffective: authbind looks for no file byport/http"]),
             ("rule byport/8080 root:alice 0710", 0, &["ineffective: the port of byport/8080 is not privileged"]),
             ("rule byaddr/localhost,80 root:alice 0710", 0, &["ineffective: authbind looks for no file byaddr/localhost,80"]),
+            ("rule byaddr/10.0.0.1,80 root:bob 0710; rule byaddr/10.0.0.1:80 root:alice 0710", 0, &[
+                "ineffective: authbind looks for byaddr/10.0.0.1:80 before byaddr/10.0.0.1,80",
+            ]),
             ("ln -s /nowhere byport/80", 0, &["ineffective: byport/80 is a link to something that is not there"]),
             ("mkdir byport/80", 1, &["differs: byport/80 is no regular file"]),
             ("chmod 775 byport; chown alice byaddr", 0, &[

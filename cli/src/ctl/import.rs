@@ -60,6 +60,8 @@ enum Finding {
     NoLine(String, usize),
     /// authbind looks for another name.
     Mark(String),
+    /// authbind looks for the second name first, whatever its manual says.
+    Later(String, String),
     /// authbind does not ask about the port.
     Unprivileged(String),
     /// authbind looks for no such name.
@@ -142,6 +144,9 @@ impl fmt::Display for Finding {
                 "ineffective: authbind looks for {} with an exclamation mark before its name only; left out",
                 escaped(file)
             ),
+            Finding::Later(file, earlier) => {
+                write!(out, "ineffective: authbind looks for {earlier} before {file}; left out")
+            }
             Finding::Unprivileged(file) => {
                 write!(out, "ineffective: the port of {} is not privileged; left out", escaped(file))
             }
@@ -210,8 +215,11 @@ fn take(authbinds: &RuleSet, names: &mut Names, findings: &mut BTreeSet<Finding>
     let mut taken = RuleSet::default();
     for (file, rule) in &authbinds.0 {
         let user = user_of(file);
+        let with_colon = file.rsplit_once(',').map(|(address, port)| format!("{address}:{port}"));
+        let earlier = with_colon.filter(|name| Key::of(name).is_some() && authbinds.exists(name));
         let told = match (Key::of(file), user, rule.kind) {
             (_, _, Kind::Dangling) => Some(Finding::Dangling(file.clone())),
+            _ if earlier.is_some() => earlier.map(|earlier| Finding::Later(file.clone(), earlier)),
             (None | Some(Key { protocol: Some(_), .. }), None, _) => Some(Finding::Name(file.clone())),
             (Some(key), ..) if key.port >= AUTHBINDS_END => Some(Finding::Unprivileged(file.clone())),
             (Some(key), ..) if IMPERSONATING_PORTS.contains(&key.port) && !file.contains("/!") => {

@@ -223,7 +223,8 @@ impl RuleSet {
         key.files().into_iter().find(|file| self.exists(file))
     }
 
-    fn exists(&self, file: &str) -> bool {
+    /// Whether a lookup of it finds something.
+    pub fn exists(&self, file: &str) -> bool {
         self.0.get(file).is_some_and(|rule| rule.kind != Kind::Dangling)
     }
 
