@@ -75,7 +75,8 @@ enum Finding {
     SecureLauncher(PathBuf),
     Noexec,
     OldKernel(String),
-    NoNotifications,
+    /// No program can be supervised; the command is to be, or some other might.
+    Unsupervised(Obstacle, bool),
     UnknownPrivilege,
     PortStart(u32),
     SilentBroker,
@@ -91,6 +92,24 @@ enum Finding {
     UnknownProgram(PathBuf),
 }
 
+/// What keeps the kernel from having programs supervised.
+enum Obstacle {
+    NoNotifications,
+    Yama(Problem),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::NoNotifications => write!(
+                out,
+                "the kernel has no seccomp notifications ({SECCOMP_ACTIONS}); use one with CONFIG_SECCOMP_FILTER"
+            ),
+            Obstacle::Yama(problem) => write!(out, "{problem}"),
+        }
+    }
+}
+
 impl Finding {
     fn weight(&self) -> Weight {
         match self {
@@ -98,7 +117,7 @@ impl Finding {
                 Weight::Untold
             }
             Finding::Served(_)
-            | Finding::NoNotifications
+            | Finding::Unsupervised(_, false)
             | Finding::PortStart(_)
             | Finding::SilentBroker
             | Finding::Script(..)
@@ -156,11 +175,9 @@ impl fmt::Display for Finding {
                     escaped(release)
                 )
             }
-            Finding::NoNotifications => write!(
-                out,
-                "this kernel has no seccomp notifications, so that static and Go programs cannot be supervised; use a \
-                 kernel with CONFIG_SECCOMP_FILTER"
-            ),
+            Finding::Unsupervised(obstacle, _) => {
+                write!(out, "programs that are static or written in Go cannot be supervised: {obstacle}")
+            }
             Finding::UnknownPrivilege => write!(out, "{}", Error::UnknownPrivilege),
             Finding::PortStart(0) => write!(
                 out,
@@ -243,6 +260,8 @@ pub fn doctor(asked: &Doctor) -> Result<Outcome, Error> {
     examine_helper(&mut findings);
     examine_rules(&mut findings);
     examine_kernel(&mut findings);
+    let is_needed = findings.iter().any(|finding| matches!(finding, Finding::Supervised(..)));
+    findings.extend(obstacle().map(|obstacle| Finding::Unsupervised(obstacle, is_needed)));
     print(&report(&findings))?;
     let is_any = |weight| findings.iter().any(|finding| finding.weight() == weight);
     Ok(match (is_any(Weight::Wrong), is_any(Weight::Untold)) {
@@ -372,14 +391,20 @@ fn examine_kernel(findings: &mut Vec<Finding>) {
     if version(&release).is_some_and(|version| version < OLDEST_KERNEL) {
         findings.push(Finding::OldKernel(release));
     }
-    if !fs::read_to_string(SECCOMP_ACTIONS).unwrap_or_default().split_whitespace().any(|word| word == "user_notif") {
-        findings.push(Finding::NoNotifications);
-    }
     match File::open(UNPRIVILEGED_PORT_START).ok().and_then(|file| first_unprivileged_port(&file)) {
         None => findings.push(Finding::UnknownPrivilege),
         Some(USUAL_PORT_START) => {}
         Some(start) => findings.push(Finding::PortStart(start)),
     }
+}
+
+/// What keeps programs from being supervised.
+fn obstacle() -> Option<Obstacle> {
+    let actions = fs::read_to_string(SECCOMP_ACTIONS).unwrap_or_default();
+    if !actions.split_whitespace().any(|action| action == "user_notif") {
+        return Some(Obstacle::NoNotifications);
+    }
+    setup::check_ptrace_scope().err().map(Obstacle::Yama)
 }
 
 /// Major and minor number of a kernel's release, such as `6.1.0-18-amd64`.
