@@ -169,3 +169,32 @@ world_test! {
         says(world, &["--", "/nowhere/\u{1b}[31m\n"], 1, &["wrong: there is no command \"/nowhere/\\u{1b}[31m\\n\"".into()]);
     }
 }
+
+world_test! {
+    /// What keeps static programs from being supervised is a remark, and wrong where the command is one.
+    fn without_supervision_static_programs_are_not_served(world) {
+        let _ = world.compile_c_with(&["-static"], "static", "int main(void) { return 0; }");
+        // This kernel's own files cannot be changed, so others are laid over them.
+        as_root(world, "mount -t tmpfs none /proc/sys/kernel; mkdir /proc/sys/kernel/seccomp /proc/sys/kernel/yama");
+        let cannot = "programs that are static or written in Go cannot be supervised";
+        for (actions, scope, told) in [
+            ("kill_process user_notif allow", "0", None),
+            ("kill_process user_notif allow", "1", None),
+            ("kill_process user_notif allow", "2", Some("kernel.yama.ptrace_scope is 2")),
+            ("kill_process user_notif allow", "3", Some("kernel.yama.ptrace_scope is 3")),
+            ("kill_process allow", "0", Some("the kernel has no seccomp notifications")),
+        ] {
+            fs::write("/proc/sys/kernel/seccomp/actions_avail", actions).unwrap();
+            fs::write("/proc/sys/kernel/yama/ptrace_scope", scope).unwrap();
+            let supervised = "note: /run/bin/static is linked statically: mode auto supervises it".to_owned();
+            match told {
+                None => is_well(world),
+                Some(told) => {
+                    says(world, &[], 0, &[format!("note: {cannot}: {told}"), "nothing is wrong".into()]);
+                    let wrong = format!("wrong: {cannot}: {told}");
+                    says(world, &["--", "/run/bin/static"], 1, &[wrong, supervised]);
+                }
+            }
+        }
+    }
+}

@@ -216,3 +216,43 @@ world_test! {
         assert_eq!(status(world, "alice", "80 --user alice"), 1);
     }
 }
+
+world_test! {
+    /// The command that it names makes the answer the other one.
+    fn what_it_names_changes_the_answer(world) {
+        for (rules, asked) in [
+            ("", "80"),
+            ("", "53/udp --addr 127.0.0.1"),
+            ("", "600"),
+            ("install -m 0710 -g bob /dev/null byport/80", "80"),
+            ("install -m 0710 -g bob /dev/null byport/80", "80/udp"),
+            ("install -m 0710 -g bob /dev/null byport/80", "80 --addr 127.0.0.1"),
+            ("install -m 0710 -g bob /dev/null byport/80,tcp", "80/tcp"),
+            ("install -m 0710 -g bob /dev/null byaddr/127.0.0.1,80", "80 --addr 127.0.0.1"),
+            ("install -m 0710 -g alice /dev/null byport/80", "80"),
+            ("install -m 0700 /dev/null byport/80; setfacl -m u:alice:x byport/80", "80"),
+            ("echo 127.0.0.1,80 >byuid/4001", "80"),
+            ("echo 0.0.0.0/0,80 >byuid/4001; echo ::/0,80 >>byuid/4001", "80"),
+            ("install -m 0600 /dev/null byuid/4001; echo 127.0.0.1,80 >byuid/4001", "80 --addr 127.0.0.1"),
+            ("mkdir byport/80", "80"),
+        ] {
+            let root = |script: &str| {
+                let _ = world.command("root", ["sh", "-ec", &format!("cd {RULES}; {script}")]).run().successful();
+            };
+            root("rm -rf byport/* byaddr/* byuid/*");
+            root(rules);
+            let before = status(world, "alice", asked);
+            // Each step of a mend names the next.
+            for _ in 0..2 {
+                let done = explain(world, "alice", asked);
+                let command = done.stdout.lines().find_map(|line| line.trim().strip_prefix("to change that, as root: "));
+                let command = command.unwrap_or_else(|| panic!("{rules}, {asked}: {}", done.stdout));
+                root(&if asked.starts_with("600") { format!("{command} --yes") } else { command.to_owned() });
+                if status(world, "alice", asked) != before {
+                    break;
+                }
+            }
+            assert_eq!(status(world, "alice", asked), 1 - before, "{rules}, {asked}");
+        }
+    }
+}
