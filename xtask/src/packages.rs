@@ -31,6 +31,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "acl", provides: "setfacl" },
     Package { debian: "authbind", provides: "authbind" },
     Package { debian: "binutils", provides: "readelf" },
+    Package { debian: "strace", provides: "strace" },
     Package { debian: "groff-base", provides: "groff" },
     Package { debian: "mandoc", provides: "mandoc" },
     Package { debian: "nginx", provides: "nginx" },

@@ -68,8 +68,7 @@ pub fn explain(asked: &Explain) -> Result<Outcome, Error> {
 /// Becomes the user who is asked for, with the groups that a login would give. Root alone can ask for others, because
 /// nobody else could become them.
 fn become_user(user: &str) -> Result<(), Error> {
-    let Subject::User(uid) = Subject::parse(user)? else { return Err(Error::NotOneUser(user.to_owned())) };
-    if uid == getuid().as_raw() {
+    if Subject::parse_user(user)? == getuid().as_raw() {
         return Ok(());
     }
     if !geteuid().is_root() {

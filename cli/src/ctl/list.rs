@@ -25,7 +25,7 @@ use crate::setup::Problem;
 /// [`Error`]
 pub fn list(asked: &List) -> Result<Outcome, Error> {
     let rules = RuleSet::read(Path::new(RULES))?;
-    let who = asked.user.as_deref().map(|user| identity(Subject::parse_user(user)?)).transpose()?;
+    let who = asked.user.as_deref().map(|user| identity(Subject::User(Subject::parse_user(user)?))).transpose()?;
     let mut names = Names::default();
     let is_asked_for = |grant: &Grant| who.as_ref().is_none_or(|who| is_granted_to(grant, &rules, who));
     let grants: Vec<Grant> = grants(&rules).into_iter().filter(is_asked_for).collect();

@@ -105,10 +105,10 @@ pub fn say(what: &dyn fmt::Display) {
 }
 
 /// What comes from file names, rules or databases: control characters and the like as `\u{1b}`, so that they stand on
-/// their line and do nothing to a terminal. Quotes do nothing.
+/// their line and do nothing to a terminal. Quotes and backslashes do nothing.
 pub fn escaped(text: &str) -> String {
-    let is_quote = |c| matches!(c, '\'' | '"');
-    text.chars().map(|c| if is_quote(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
+    let is_plain = |c| matches!(c, '\'' | '"' | '\\');
+    text.chars().map(|c| if is_plain(c) { c.to_string() } else { c.escape_debug().to_string() }).collect()
 }
 
 /// A table: with columns and colours on a terminal, tabs elsewhere.

@@ -33,16 +33,16 @@ impl Subject {
     pub fn parse(text: &str) -> Result<Subject, Error> {
         match text.strip_prefix('@') {
             Some(group) => id("group", group).map(Subject::Group),
-            None => Subject::parse_user(text),
+            None => id("passwd", text).map(Subject::User),
         }
     }
 
-    /// `USER` alone.
+    /// `USER` alone: the number.
     ///
     /// # Errors
-    /// As for [`Subject::parse`].
-    pub fn parse_user(text: &str) -> Result<Subject, Error> {
-        id("passwd", text).map(Subject::User)
+    /// As for [`Subject::parse`]; and [`Error::NotOneUser`].
+    pub fn parse_user(text: &str) -> Result<u32, Error> {
+        Subject::parse(text)?.user().ok_or_else(|| Error::NotOneUser(text.to_owned()))
     }
 }
 
