@@ -1,6 +1,7 @@
 //! The command line of `cargo xtask`, and its help.
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use lexopt::Arg::{Long, Short, Value};
@@ -8,6 +9,9 @@ use lexopt::{Parser, ValueExt};
 
 use crate::error::Error;
 use crate::layout::{DEFAULT_PREFIX, Tree};
+
+/// How often `bench` measures, if it is not told.
+const ROUNDS: NonZeroU32 = NonZeroU32::new(15).unwrap();
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +24,11 @@ pub enum Command {
     Test {
         /// For the end-to-end tests' own command line.
         filters: Vec<OsString>,
+    },
+    /// Measure rauthbind beside the others.
+    Bench {
+        /// How often.
+        rounds: NonZeroU32,
     },
     /// Put the tree in place.
     Install {
@@ -54,24 +63,34 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
     let (help, allowed): (_, &[&str]) = match name {
         "demo" => (DEMO_HELP, &[]),
         "test" => (TEST_HELP, &[]),
+        "bench" => (BENCH_HELP, &["rounds"]),
         "install" => (INSTALL_HELP, &["prefix", "destdir", "no-build"]),
         "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir"]),
         _ => return Err(Value(name.into()).unexpected().into()),
     };
-    let Some((tree, build)) = options(&mut parser, allowed)? else { return Ok(Command::Help(help)) };
+    let Some(Options { tree, build, rounds }) = options(&mut parser, allowed)? else { return Ok(Command::Help(help)) };
     match name {
         "test" => Ok(Command::Test { filters }),
         _ if !filters.is_empty() => Err(Error::Usage("only `test` takes arguments after --".into())),
         "demo" => Ok(Command::Demo),
+        "bench" => Ok(Command::Bench { rounds }),
         "install" => Ok(Command::Install { tree, build }),
         _ => Ok(Command::Uninstall { tree }),
     }
 }
 
+/// What the options of all commands together can say.
+struct Options {
+    tree: Tree,
+    build: bool,
+    rounds: NonZeroU32,
+}
+
 /// The options after the command's name; none of them where help is asked for instead.
-fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<(Tree, bool)>, Error> {
+fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Error> {
     let mut tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: PathBuf::from("/") };
     let mut build = true;
+    let mut rounds = ROUNDS;
     while let Some(arg) = parser.next()? {
         match arg {
             Long("help") | Short('h') => return Ok(None),
@@ -79,10 +98,11 @@ fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<(Tree, bool)>
             Long("prefix") => tree.prefix = checked_prefix(parser.value()?.string()?)?,
             Long("destdir") => tree.destdir = absolute(parser.value()?.into())?,
             Long("no-build") => build = false,
+            Long("rounds") => rounds = parser.value()?.parse()?,
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Some((tree, build)))
+    Ok(Some(Options { tree, build, rounds }))
 }
 
 /// The same rule as in wire's build script, which says why; here so that it is told before anything is built.
@@ -102,6 +122,7 @@ Usage: cargo xtask COMMAND [OPTION...]
 
   demo        build it and see it at work; leaves nothing behind
   test        everything that CI runs
+  bench       measure it beside authbind and privbind
   install     build it and put it in place
   uninstall   take it away again; your rules stay
 
@@ -142,6 +163,22 @@ Needs root (or sudo) for missing packages, for the root-owned files of target/st
 Exit status: 0 where everything passed, else 1.
 ";
 
+const BENCH_HELP: &str = "\
+Measures what rauthbind costs, beside native root, authbind and, where it is on the PATH, privbind.
+
+Usage: cargo xtask bench [--rounds N]
+
+  --rounds N   how often everything is measured [default: 15]
+
+Builds rauthbind and runs all of it in a network, mount and pid namespace of its own, nothing of which stays. Prints the
+figures, and writes them to docs/bench.md and docs/bench.svg. A round takes about a minute, on a machine that has nothing
+else to do: leave it alone meanwhile.
+
+Needs root (or sudo) for the namespaces, and the servers and tools that it measures (authbind, nginx, node, wrk and so on),
+which it installs with apt-get where they are missing.
+Exit status: 0 where everything could be measured, whatever the figures, else 1.
+";
+
 const INSTALL_HELP: &str = "\
 Builds rauthbind and puts it in place: programs, library, man pages, completions, and the directories for the rules.
 
@@ -176,6 +213,10 @@ mod tests {
         parse(line.split_whitespace().map(OsString::from))
     }
 
+    fn rounds(count: u32) -> Command {
+        Command::Bench { rounds: NonZeroU32::new(count).unwrap() }
+    }
+
     fn tree(prefix: &str, destdir: &str) -> Tree {
         Tree { prefix: prefix.into(), destdir: destdir.into() }
     }
@@ -184,6 +225,8 @@ mod tests {
     fn each_command_with_its_options() {
         let both = "--prefix /opt/r --destdir /d";
         assert_eq!(parsed("demo").unwrap(), Command::Demo);
+        assert_eq!(parsed("bench").unwrap(), rounds(15));
+        assert_eq!(parsed("bench --rounds 3").unwrap(), rounds(3));
         assert_eq!(parsed("install").unwrap(), Command::Install { tree: tree("/usr/local", "/"), build: true });
         assert_eq!(
             parsed(&format!("install --no-build {both}")).unwrap(),
@@ -205,6 +248,7 @@ mod tests {
             ("--help", HELP),
             ("demo -h", DEMO_HELP),
             ("test --help", TEST_HELP),
+            ("bench --help", BENCH_HELP),
             ("install --prefix /x --help", INSTALL_HELP),
             ("uninstall --help", UNINSTALL_HELP),
         ] {
@@ -221,6 +265,9 @@ mod tests {
             "demo now",
             "demo --prefix /x",
             "test --no-build",
+            "bench --rounds 0",
+            "bench --rounds",
+            "demo --rounds 1",
             "uninstall --no-build",
             "install --prefix",
             "install -- x",

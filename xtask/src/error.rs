@@ -82,7 +82,7 @@ impl fmt::Display for Error {
         match self {
             Self::Usage(error) => write!(f, "{error} (see `cargo xtask --help`)"),
             Self::NoCommand => {
-                f.write_str("which command? demo, test, install or uninstall (see `cargo xtask --help`)")
+                f.write_str("which command? demo, test, bench, install or uninstall (see `cargo xtask --help`)")
             }
             Self::Prefix(prefix) => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Builds, installs, tests and shows rauthbind: the program behind `cargo xtask`.
+//! Builds, installs, tests, measures and shows rauthbind: the program behind `cargo xtask`.
 //!
 //! | module | holds |
 //! |---|---|
@@ -7,13 +7,15 @@
 //! | [`install`] | `install` and `uninstall` |
 //! | [`ci`] | `test`: everything that CI runs |
 //! | [`demo`] | `demo` |
+//! | [`bench`] | `bench` |
 //! | [`cargo`] | the workspace, and cargo's part of each command |
-//! | [`packages`] | the system packages that tests and demo need |
+//! | [`packages`] | the system packages that tests, demo and benchmark need |
 //! | [`kernels`] | the kernels that the tests boot |
 //! | [`root`] | being root, or sudo |
 //! | [`error`] | what can go wrong, in words |
 
 pub mod args;
+pub mod bench;
 pub mod cargo;
 pub mod ci;
 pub mod demo;
@@ -49,6 +51,7 @@ fn run(command: Command) -> Result<(), Error> {
             Ok(())
         }
         Command::Demo => demo::run(),
+        Command::Bench { rounds } => bench::run(rounds),
         Command::Test { filters } => ci::run(&filters),
         Command::Install { tree, build: true } => install::build_and_install(&tree),
         Command::Install { tree, build: false } => install::install_built(&tree),

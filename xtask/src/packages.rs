@@ -1,4 +1,4 @@
-//! The system packages that tests and demo need.
+//! The system packages that tests, demo and benchmark need.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -23,18 +23,16 @@ pub struct Package {
 pub const FOR_TESTS: &[Package] = &[
     PYTHON,
     Package { debian: "perl", provides: "perl" },
-    // As the README has it.
-    Package { debian: "nodejs", provides: "/usr/bin/node" },
-    Package { debian: "gcc", provides: "cc" },
-    Package { debian: "libc6-dev", provides: "/usr/include/stdio.h" },
+    NODE,
+    CC,
+    C_LIBRARY,
     Package { debian: "libcap2-bin", provides: "capsh" },
     Package { debian: "acl", provides: "setfacl" },
-    Package { debian: "authbind", provides: "authbind" },
     Package { debian: "binutils", provides: "readelf" },
     Package { debian: "strace", provides: "strace" },
     Package { debian: "groff-base", provides: "groff" },
     Package { debian: "mandoc", provides: "mandoc" },
-    Package { debian: "nginx", provides: "nginx" },
+    NGINX,
     Package { debian: "apache2", provides: "apache2" },
     Package { debian: "h2o", provides: "h2o" },
     Package { debian: "libserver-starter-perl", provides: "start_server" },
@@ -52,7 +50,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "ipsvd", provides: "tcpsvd" },
     Package { debian: "runit", provides: "runsv" },
     Package { debian: "daemontools", provides: "supervise" },
-    Package { debian: "s6", provides: "s6-supervise" },
+    S6,
     Package { debian: "openbsd-inetd", provides: "inetd" },
     Package { debian: "socat", provides: "socat" },
     Package { debian: "openssh-server", provides: "sshd" },
@@ -67,12 +65,27 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "busybox-static", provides: "/usr/share/doc/busybox-static/copyright" },
     Package { debian: "gcc-multilib", provides: "/usr/include/asm" },
     Package { debian: "caddy", provides: "caddy" },
+    AUTHBIND,
+    WRK,
+    NFTABLES,
     Package { debian: "qemu-system-x86", provides: "qemu-system-x86_64" },
 ];
+
+/// What the benchmark needs.
+pub const FOR_BENCH: &[Package] = &[CC, C_LIBRARY, AUTHBIND, S6, NGINX, NODE, WRK, NFTABLES];
 
 /// What the demo cannot do without.
 pub const FOR_DEMO: &[Package] = &[PYTHON];
 
+const CC: Package = Package { debian: "gcc", provides: "cc" };
+const C_LIBRARY: Package = Package { debian: "libc6-dev", provides: "/usr/include/stdio.h" };
+const S6: Package = Package { debian: "s6", provides: "s6-supervise" };
+const NGINX: Package = Package { debian: "nginx", provides: "nginx" };
+/// As the README has it; not one of some version manager.
+const NODE: Package = Package { debian: "nodejs", provides: "/usr/bin/node" };
+const AUTHBIND: Package = Package { debian: "authbind", provides: "authbind" };
+const WRK: Package = Package { debian: "wrk", provides: "wrk" };
+const NFTABLES: Package = Package { debian: "nftables", provides: "nft" };
 const PYTHON: Package = Package { debian: "python3", provides: "python3" };
 
 /// Installs packages without starting the services in them (invoke-rc.d(8) asks policy-rc.d).

@@ -1,0 +1,5 @@
+//! `bench DIRECTORY ROUNDS`, to be run in the sandbox: see [`rauthbind_benches`].
+
+fn main() {
+    rauthbind_benches::main();
+}

@@ -1,0 +1,42 @@
+//! How long binds take.
+
+use crate::measure::Table;
+use crate::ways::{AUTHBIND, BY_BROKER, ONCE, Processors, RAUTHBIND, ROOT, SUPERVISE, USER, Ways, privbind};
+
+/// A port that was granted, everything on one processor.
+pub const ON_ONE: &str = "A bind of a granted port, on one processor";
+/// The same, left to the scheduler.
+pub const ON_ALL: &str = "A bind of a granted port, on all processors";
+/// A port that needs no grant.
+pub const HIGH: &str = "A bind of port 8080";
+/// No port at all.
+pub const LOCAL: &str = "A bind of a UNIX socket";
+
+/// Those that start a program for each bind take long enough.
+const FEW: u32 = 200;
+const MANY: u32 = 2000;
+
+const ABOUT: &str = "bind(2) of 127.0.0.1:80, TCP, by one thread: the time in that call alone.";
+
+/// The tables of this module.
+#[must_use]
+pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
+    let every_way = [ROOT, RAUTHBIND, ONCE, BY_BROKER, SUPERVISE, AUTHBIND, privbind()];
+    let granted = |title, about, processors| {
+        let case = |way| {
+            let count = if [ONCE, BY_BROKER, AUTHBIND].contains(&way) { FEW } else { MANY };
+            ways.case(way, processors, &format!("binds granted {count}"))
+        };
+        Table { title, unit: "µs", about, cases: every_way.map(case).into() }
+    };
+    let free = |title, about, kind: &str| {
+        let case = |way| ways.case(way, Processors::One, &format!("binds {kind} {MANY}"));
+        Table { title, unit: "µs", about, cases: [USER, RAUTHBIND, SUPERVISE, AUTHBIND, privbind()].map(case).into() }
+    };
+    vec![
+        granted(ON_ONE, ABOUT, Processors::One),
+        granted(ON_ALL, ABOUT, Processors::All),
+        free(HIGH, "The same of a port that is everybody's, on one processor.", "high"),
+        free(LOCAL, "The same of an address in the abstract namespace, on one processor.", "local"),
+    ]
+}
