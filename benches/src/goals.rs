@@ -1,15 +1,15 @@
 //! What was to be reached.
 
-use crate::measure::{Table, ratio};
-use crate::ways::{AUTHBIND, ONCE, RAUTHBIND, SUPERVISE, USER, privbind};
-use crate::{binds, calls};
+use crate::measure::{Table, median, ratio};
+use crate::ways::{AUTHBIND, ONCE, RAUTHBIND, ROOT, SUPERVISE, USER, privbind};
+use crate::{binds, calls, memory, servers, starts};
 
-/// One thing beside another.
+/// One thing, most often beside another.
 #[derive(Debug)]
 pub struct Goal {
-    /// Which two.
+    /// Which, and in the place of what.
     pub what: String,
-    /// What their ratio may be at most.
+    /// What it, or its ratio to the other, may be at most.
     pub most: f64,
     /// What it is.
     pub is: f64,
@@ -37,6 +37,19 @@ pub fn goals(tables: &[Table<'_>]) -> Vec<Goal> {
         ]);
     }
     goals.extend([binds::HIGH, binds::LOCAL].map(|title| goal(title, RAUTHBIND, USER, 1.03)));
+    let extra = |way| {
+        let pairs = figures(starts::EXEC, way).into_iter().zip(figures(starts::EXEC, USER));
+        pairs.map(|(with, without)| with - without).collect::<Vec<f64>>()
+    };
+    let what = format!("{}, what it takes longer: {RAUTHBIND} / {AUTHBIND}", starts::EXEC);
+    goals.push(Goal { what, most: 0.8, is: ratio(&extra(RAUTHBIND), &extra(AUTHBIND)) });
+    goals.extend([starts::ON_ONE, starts::ON_ALL].map(|title| goal(title, RAUTHBIND, AUTHBIND, 1.0)));
+    let what = format!("{}, in KiB: {RAUTHBIND}", memory::AT_REST);
+    goals.push(Goal { what, most: 500.0, is: median(&figures(memory::AT_REST, RAUTHBIND)) });
+    for title in [servers::NGINX, servers::NODE] {
+        // Within noise, which is about that.
+        goals.extend([RAUTHBIND, SUPERVISE].map(|way| goal(title, ROOT, way, 1.02)));
+    }
     goals.extend([calls::GETPID, calls::KILOBYTE, calls::ACCEPT].map(|title| goal(title, SUPERVISE, USER, 1.01)));
     goals
 }

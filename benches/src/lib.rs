@@ -6,6 +6,9 @@
 //! | [`ways`] | the ways to run a program that wants port 80 |
 //! | [`binds`] | how long binds take |
 //! | [`calls`] | what a filter costs the system calls that it does not stop |
+//! | [`starts`] | how long programs take to start |
+//! | [`memory`] | what is held in memory while nothing happens |
+//! | [`servers`] | requests per second of servers once they are bound |
 //! | [`goals`] | what was to be reached |
 //! | [`report`] | the text and the plot |
 //!
@@ -19,7 +22,10 @@ pub mod binds;
 pub mod calls;
 pub mod goals;
 pub mod measure;
+pub mod memory;
 pub mod report;
+pub mod servers;
+pub mod starts;
 pub mod ways;
 
 use std::env;
@@ -47,7 +53,8 @@ pub fn main() {
 pub fn run(directory: &Path, rounds: usize) {
     let world = World::new();
     let ways = Ways::prepare(&world);
-    let mut tables: Vec<_> = [binds::tables(&ways), calls::tables(&ways)].into_iter().flatten().collect();
+    let modules = [binds::tables, calls::tables, starts::tables, memory::tables, servers::tables];
+    let mut tables: Vec<_> = modules.iter().flat_map(|tables| tables(&ways)).collect();
     measure::measure(&mut tables, rounds);
     let text = report::text(&tables, &goals::goals(&tables), rounds);
     println!("{text}");

@@ -14,8 +14,9 @@ use crate::measure::Case;
 pub struct Way {
     /// What the reader is told.
     pub name: &'static str,
-    user: &'static str,
-    before: String,
+    pub(crate) user: &'static str,
+    /// What comes before the program, in words.
+    pub(crate) before: String,
 }
 
 /// Which processors the program, and what it starts, may use.
@@ -76,6 +77,7 @@ impl<'w> Ways<'w> {
             ("binds", include_str!("../programs/binds.c")),
             ("calls", include_str!("../programs/calls.c")),
             ("standin", include_str!("../programs/standin.c")),
+            ("starts", include_str!("../programs/starts.c")),
         ] {
             let _ = world.compile_c(name, source);
         }
@@ -119,11 +121,21 @@ impl<'w> Ways<'w> {
     /// A case: what a program of `programs/` prints that is run this way.
     #[must_use]
     pub fn case(&self, name: &'static str, processors: Processors, program: &str) -> Case<'w> {
-        let Way { name, user, before } = self.way(name);
+        let way = self.way(name);
+        self.figure(&way, processors, &format!("{} /run/bin/{program}", way.before))
+    }
+
+    /// A case: what a program of `programs/` prints that runs a command this way.
+    #[must_use]
+    pub fn case_around(&self, name: &'static str, processors: Processors, program: &str, command: &str) -> Case<'w> {
+        let way = self.way(name);
+        self.figure(&way, processors, &format!("/run/bin/{program} {} {command}", way.before))
+    }
+
+    fn figure(&self, way: &Way, processors: Processors, line: &str) -> Case<'w> {
         let pin = if processors == Processors::One { "taskset -c 0" } else { "" };
-        let line = format!("{pin} {before} /run/bin/{program}");
-        let world = self.world;
-        Case::new(name, move || {
+        let (line, user, world) = (format!("{pin} {line}"), way.user, self.world);
+        Case::new(way.name, move || {
             let done = world.command(user, line.split_whitespace()).run().successful();
             done.stdout.trim().parse().unwrap_or_else(|_| panic!("no figure: {}{}", done.stdout, done.stderr))
         })

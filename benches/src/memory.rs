@@ -1,0 +1,65 @@
+//! What is held in memory while nothing happens.
+
+use std::fs;
+
+use nix::unistd::Pid;
+use rauthbind_tests::{Signal, Stranger, wait_until};
+
+use crate::measure::{Case, Table};
+use crate::ways::{RAUTHBIND, SUPERVISE, Ways, privbind};
+
+/// The one table of this module.
+pub const AT_REST: &str = "Memory at rest";
+
+/// Binds once, so that everything that a bind takes is there, and waits.
+const COMMAND: [&str; 3] = ["sh", "-c", "/run/bin/binds granted 1 && exec sleep infinity"];
+
+/// The tables of this module.
+#[must_use]
+pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
+    let about = "Proportional set size of what runs beside a command that has bound port 80: the helper; under \
+                 supervision the launcher and the supervisor too.";
+    // How many there are beside the command.
+    let cases = [(RAUTHBIND, 1), (SUPERVISE, 3), (privbind(), 1)].map(|(name, count)| case(ways, name, count));
+    vec![Table { title: AT_REST, unit: "KiB", about, cases: cases.into() }]
+}
+
+fn case<'w>(ways: &Ways<'w>, name: &'static str, count: usize) -> Case<'w> {
+    let (world, way) = (ways.world, ways.way(name));
+    Case::new(name, move || {
+        let before = processes();
+        let running = world.command(way.user, way.before.split_whitespace().chain(COMMAND)).start();
+        let _ = running.stdout_line(".");
+        let others = || processes().into_iter().filter(|pid| !before.contains(pid) && !is_the_command(*pid));
+        wait_until("everything to rest", || others().count() == count && others().all(is_at_rest));
+        let others: Vec<_> = others().map(Stranger::of).collect();
+        let size = others.iter().map(proportional_set_size).sum();
+        running.kill(Signal::SIGKILL);
+        others.iter().for_each(Stranger::wait);
+        size
+    })
+}
+
+fn processes() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").expect("proc is there").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
+}
+
+fn is_the_command(process: Pid) -> bool {
+    stat(process).contains(" (sleep) ")
+}
+
+fn is_at_rest(process: Pid) -> bool {
+    stat(process).contains(") S ")
+}
+
+/// What proc_pid_stat(5) has; nothing where the process has ended.
+fn stat(process: Pid) -> String {
+    fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default()
+}
+
+fn proportional_set_size(process: &Stranger) -> f64 {
+    let rollup = process.file("smaps_rollup");
+    let size = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.strip_suffix(" kB")?.trim().parse().ok());
+    size.expect("as in proc_pid_smaps(5)")
+}
