@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use nix::unistd::{AccessFlags, access};
 use object::elf::{FileHeader64, SectionHeader64};
-use object::read::elf::{FileHeader, ProgramHeader};
-use object::{Endianness, ReadCache, ReadRef};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{Endianness, ReadCache, ReadRef, SectionIndex};
 
 use crate::sys;
 
@@ -109,9 +109,9 @@ fn is_this_program(path: &Path) -> bool {
 
 /// What a script is run by; `env NAME` counts as NAME.
 fn interpreter(script: &Path) -> Option<PathBuf> {
-    let mut text = Vec::new();
-    open(script)?.take(FIRST_LINE as u64).read_to_end(&mut text).ok()?;
-    let line = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let mut text = [0; FIRST_LINE];
+    let length = open(script)?.read(&mut text).ok()?;
+    let line = text.get(..length)?.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     let interpreter = Path::new(OsStr::from_bytes(words.next()?));
     if interpreter.file_name() != Some(OsStr::new("env")) {
@@ -145,13 +145,7 @@ fn nature(program: &Path) -> Option<Nature> {
     if header.e_machine(endian) != OUR_MACHINE {
         return barred(Barrier::OtherMachine);
     }
-    // Where there are more sections than fit there, the number is elsewhere.
-    let sections = (header.e_shnum(endian) != 0).then(|| header.sections(endian, data).ok()).flatten();
-    let is_go = |section: &SectionHeader64<Endianness>| {
-        let name = sections.as_ref().and_then(|sections| sections.section_name(endian, section).ok());
-        matches!(name, Some(b".go.buildinfo" | b".note.go.buildid"))
-    };
-    if sections.iter().flat_map(|sections| sections.iter()).any(is_go) {
+    if has_section_of_go(header, endian, data).unwrap_or(false) {
         return barred(Barrier::Go);
     }
     let headers = header.program_headers(endian, data).ok()?;
@@ -169,6 +163,22 @@ fn nature(program: &Path) -> Option<Nature> {
 
 /// `PATH_MAX`, in bytes.
 const LONGEST_PATH: u64 = 4096;
+
+/// By its name. The names are read all at once, which is what this costs for the most part.
+fn has_section_of_go(header: &FileHeader64<Endianness>, endian: Endianness, data: &ReadCache<File>) -> Option<bool> {
+    // Where there are more sections than fit there, the number is elsewhere.
+    let sections = (header.e_shnum(endian) != 0).then(|| header.sections(endian, data).ok()).flatten()?;
+    let names = sections.section(SectionIndex(header.shstrndx(endian, data).ok()?.try_into().ok()?)).ok()?;
+    let names = if names.sh_size(endian) <= LONGEST_NAMES { names.data(endian, data).ok()? } else { return None };
+    let is_go = |section: &SectionHeader64<Endianness>| {
+        let name = usize::try_from(section.sh_name(endian)).ok().and_then(|start| names.get(start..));
+        name.is_some_and(|name| name.starts_with(b".go.buildinfo\0") || name.starts_with(b".note.go.buildid\0"))
+    };
+    Some(sections.iter().any(is_go))
+}
+
+/// More than what Go's own linker and others write there, in bytes.
+const LONGEST_NAMES: u64 = 64 * 1024;
 
 #[cfg(target_arch = "x86_64")]
 const OUR_MACHINE: object::elf::Machine = object::elf::EM_X86_64;
