@@ -8,11 +8,12 @@ use std::path::Path;
 
 use nix::sys::signal::kill;
 use rauthbind_tests::proof::{alices_holders, get};
-use rauthbind_tests::readme::{block, blocks, phrase, phrases};
+use rauthbind_tests::readme::{block, blocks, commands, phrase, phrases};
 use rauthbind_tests::{Signal, Stranger, World, checkout, holders, source, wait_until, world_test};
 
-/// What the README shows, by its beginning, and what it names in passing; with the file and the test in which it is run.
-const TESTS: [(&str, &str, &str); 14] = [
+/// The commands of cargo and in the text, as they are, and the blocks, by their beginnings; each with the file and the test
+/// in which it is run. The tests of this file know each line of their blocks.
+const TESTS: [(&str, &str, &str); 15] = [
     ("cargo xtask demo", "demo.rs", "demo_happens_as_told"),
     // It runs this very test.
     ("cargo xtask test", "tree.rs", "the_readme_begins_with_the_two_commands"),
@@ -26,7 +27,8 @@ const TESTS: [(&str, &str, &str); 14] = [
     ("cp -an /etc/authbind/. /etc/rauthbind/", "readme.rs", "rules_of_authbind_can_be_copied"),
     ("chown root:root /etc/rauthbind /etc/rauthbind/by*", "readme.rs", "rules_of_authbind_can_be_copied"),
     ("chmod 755", "readme.rs", "rules_of_authbind_can_be_copied"),
-    ("systemctl", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
+    ("systemctl link", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
+    ("systemctl enable --now rauthbind-broker.socket", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
     ("journalctl -t rauthbind-helper", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
 ];
 
@@ -36,32 +38,26 @@ const NO_COMMANDS: [&str; 6] =
 
 #[test]
 fn nothing_is_without_a_test() {
-    let cargos = |text: &str| text.starts_with("cargo ");
-    let shown = blocks().into_iter().flat_map(|block| match &block {
-        // Each is a command of its own; of the others, the test knows each line.
-        _ if cargos(&block.text) => block.commands().map(str::to_owned).collect(),
-        _ => vec![block.text],
-    });
-    let named = phrases().into_iter().filter(|phrase| !NO_COMMANDS.contains(&&**phrase));
+    let (cargos, blocks): (Vec<_>, Vec<_>) = blocks().into_iter().partition(|block| block.starts_with("cargo "));
+    let cargos = cargos.iter().flat_map(|block| commands(block)).map(str::to_owned);
+    let (others, phrases): (Vec<_>, Vec<_>) =
+        phrases().into_iter().partition(|phrase| NO_COMMANDS.contains(&&**phrase));
     let mut unused = TESTS.to_vec();
-    for what in shown.chain(named) {
-        let (_, file, test) = TESTS
-            .iter()
-            .find(|(beginning, ..)| what.starts_with(beginning))
-            .unwrap_or_else(|| panic!("no test of {what:?}"));
+    for what in cargos.chain(phrases).chain(blocks) {
+        let is_it = |known: &str| what == known || (what.ends_with('\n') && what.starts_with(known));
+        let found = TESTS.iter().find(|(known, ..)| is_it(known));
+        let (_, file, test) = found.unwrap_or_else(|| panic!("no test of {what:?}"));
         let code = source(Path::new("tests/tests").join(file));
         assert!(code.contains(&format!("fn {test}(")), "{file} has no test {test}");
-        unused.retain(|(beginning, ..)| !what.starts_with(beginning));
+        unused.retain(|(known, ..)| !is_it(known));
     }
     assert_eq!(unused, [], "no longer in the README");
-    for phrase in NO_COMMANDS {
-        assert!(phrases().iter().any(|found| found == phrase), "the README has no `{phrase}`");
-    }
+    assert_eq!(others, NO_COMMANDS);
 }
 
 #[test]
 fn the_layout_is_that_of_the_checkout() {
-    let layout = block("policy/").text;
+    let layout = block("policy/");
     let names = layout.lines().flat_map(|line| line.split("  ").next().unwrap_or_default().split(", "));
     for name in names {
         assert!(checkout().join(name).exists(), "there is no {name}");
@@ -94,7 +90,7 @@ world_test! {
             ["alice", "bob", "carol", "www-data"].map(|user| gets(world, user, protocol, address, port))
         };
         let (nobody, all) = ([false; 4], [true; 4]);
-        for command in block("# alice").commands() {
+        for command in commands(&block("# alice")) {
             type_as_root(world, command);
             match command {
                 "install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/80" => {
@@ -201,7 +197,7 @@ world_test! {
         for port in [80, 81] {
             world.grant(&format!("byport/{port}"), "alice");
         }
-        for command in block("rauthbind python3").commands() {
+        for command in commands(&block("rauthbind python3")) {
             let page = match command {
                 "rauthbind python3 -m http.server 80" => "python's",
                 "rauthbind node server.js" => "node's",
@@ -240,7 +236,10 @@ world_test! {
         furnish(world);
         world.rule("byport/80", "root", "www-data", 0o710);
         fs::create_dir("/run/tmp/service").unwrap();
-        write("/run/tmp/service/run", &block("#!/bin/sh").text, 0o755);
+        let script = block("#!/bin/sh");
+        // So that no line of it is left out.
+        assert!(script.lines().last().is_some_and(|line| line.starts_with("exec rauthbind ")), "{script}");
+        write("/run/tmp/service/run", &script, 0o755);
         for (manager, exit) in [("runsv", "sv -w 60 exit"), ("supervise", "svc -dx"), ("s6-supervise", "s6-svc -dx")] {
             let manager = world.command("root", [manager, "/run/tmp/service"]).start();
             www_data_serves(world);

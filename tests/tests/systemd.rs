@@ -361,7 +361,7 @@ world_test! {
         let system = &machine.system;
         let type_as_root = |line: &str| system.run(&line.split(' ').collect::<Vec<_>>()).successful();
         let uid = world.user("www-data").uid;
-        let service = block("[Service]").text;
+        let service = block("[Service]");
         machine.unit("web.service", &service);
         machine.unit("hardened.service", &format!("{service}NoNewPrivileges=yes\n"));
         let fails = |unit| {
