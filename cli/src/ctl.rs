@@ -14,7 +14,7 @@
 //! | [`access`] | owner, group, mode and ACL of a file |
 //! | [`lines`] | the lines of `byuid` files |
 //! | [`plan`] | what is to change, so that it changes nothing else |
-//! | [`write`] | the change itself |
+//! | [`mod@write`] | the change itself |
 //! | [`ports`] | ports, protocols and addresses, as they are typed |
 //! | [`subject`] | users and groups, as they are typed and printed |
 //! | [`output`] | what is printed, with nothing in it that a terminal would act on |

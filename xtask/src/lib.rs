@@ -7,7 +7,7 @@
 //! | [`install`] | `install` and `uninstall` |
 //! | [`ci`] | `test`: everything that CI runs |
 //! | [`demo`] | `demo` |
-//! | [`bench`] | `bench` |
+//! | [`mod@bench`] | `bench` |
 //! | [`cargo`] | the workspace, and cargo's part of each command |
 //! | [`packages`] | the system packages that tests, demo and benchmark need |
 //! | [`kernels`] | the kernels that the tests boot |
