@@ -270,7 +270,7 @@ world_test! {
         changes(world, "allow 80 alice", &[
             "byaddr/10.0.0.1,80: + alice", "byuid/4001: new", "byuid/4001: + 0.0.0.0/0,80", "byuid/4001: + ::/0,80",
         ]);
-        refuses(world, "allow 80 @web", 1, "that would also take 10.0.0.1:80/tcp from @bob, as /etc/rauthbind/byport/80 would decide it");
+        refuses(world, "allow 80 @web", 1, "that would also take 0.0.0.0:80/tcp from alice, as /etc/rauthbind/byport/80 would decide it");
         refuses(world, "allow 80/tcp carol", 1, "that would also take");
         refuses(world, "allow 443 alice --addr 10.0.0.1", 1, "10.0.0.1:443/tcp would stay refused: /etc/rauthbind/byport/443 is looked up first");
         refuses(world, "allow 443-444 @web", 1, "can be granted to users only");
@@ -350,6 +350,19 @@ world_test! {
 }
 
 world_test! {
+    /// Where the rule is right and something else is not, a grant says so.
+    fn a_grant_that_is_none_is_told(world) {
+        fs::set_permissions(RULES, Permissions::from_mode(0o700)).unwrap();
+        let done = ctl(world, "allow 80/udp alice --addr ::1");
+        assert_eq!(done.status.code(), Some(1));
+        let told = "something else keeps it refused; see: rauthbindctl explain 80/udp --user 4001 --addr=::1";
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+        fs::set_permissions(RULES, Permissions::from_mode(0o755)).unwrap();
+        changes(world, "allow 80/udp alice --addr ::1", &[]);
+    }
+}
+
+world_test! {
     /// What nobody looks for, what is never reached, and what others can change is listed with the reason; no name does
     /// anything to a terminal.
     fn what_is_no_effective_rule_is_listed_with_the_reason(world) {
@@ -408,25 +421,30 @@ world_test! {
     /// nothing in its way.
     fn a_crash_leaves_the_old_rule_or_the_new_one(world) {
         let requests = [Request { protocol: Protocol::Tcp, address: "0.0.0.0:80".parse().unwrap() }];
-        let mut left = BTreeMap::new();
-        for call in 1.. {
-            assert!(call < 1000, "it never comes to its end");
-            let _ = ctl(world, "revoke 80 alice").successful();
-            let _ = ctl(world, "allow 80 bob").successful();
-            let inject = format!("inject=%file,%desc:signal=KILL:when={call}");
-            let strace = ["strace", "-o/dev/null", "-e", &inject, "rauthbindctl", "allow", "80", "alice"];
-            let done = world.command("root", strace).run();
-            let decided = decisions(world, &requests);
-            assert!(decided["bob"][0] && !decided["carol"][0], "killed at call {call}");
-            *left.entry(decided["alice"][0]).or_insert(0) += 1;
-            let _ = ctl(world, "allow 80 alice").successful();
-            let names: Vec<OsString> = fs::read_dir(format!("{RULES}/byport")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-            assert_eq!(names, ["80"], "killed at call {call}");
-            if done.status.success() {
-                break;
+        let calls = ["openat", "flock", "statx", "getxattr", "read", "getdents64", "write", "fchown", "fsetxattr", "fsync", "rename", "close"];
+        let mut left: BTreeMap<bool, Vec<String>> = BTreeMap::new();
+        for call in calls {
+            for time in 1.. {
+                assert!(time < 1000, "it never comes to its end");
+                let _ = ctl(world, "revoke 80 alice").successful();
+                let _ = ctl(world, "allow 80 bob").successful();
+                let inject = format!("inject={call}:signal=KILL:when={time}");
+                let strace = ["strace", "-o/dev/null", "-e", &inject, "rauthbindctl", "allow", "80", "alice"];
+                let done = world.command("root", strace).run();
+                if done.status.success() {
+                    break;
+                }
+                let at = format!("killed at {call} {time}");
+                let decided = decisions(world, &requests);
+                assert!(decided["bob"][0] && !decided["carol"][0], "{at}");
+                left.entry(decided["alice"][0]).or_default().push(at.clone());
+                let _ = ctl(world, "allow 80 alice").successful();
+                let names = fs::read_dir(format!("{RULES}/byport")).unwrap().map(|entry| entry.unwrap().file_name());
+                assert_eq!(names.collect::<Vec<_>>(), ["80"], "{at}");
             }
         }
-        assert!(left.get(&false).is_some_and(|old| *old > 20) && left.get(&true).is_some_and(|new| *new > 1), "{left:?}");
+        assert!(left[&false].contains(&"killed at rename 1".to_owned()), "{left:?}");
+        assert!(left[&false].len() > 20 && left[&true].len() > 2, "{left:?}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! `allow` and `revoke`
 
 use std::fs::File;
+use std::path::Path;
+use std::process;
 
 use rauthbind_policy::first_unprivileged_port;
 use rauthbind_wire::names::UNPRIVILEGED_PORT_START;
@@ -37,7 +39,28 @@ pub fn allow(asked: &Allow) -> Result<Outcome, Error> {
     for asked in all.iter().filter(|asked| limit.is_some_and(|limit| u32::from(*asked.ports.start()) >= limit)) {
         output::say(&Note::Unprivileged(*asked.ports.start()));
     }
-    Ok(Outcome::Good)
+    let mut outcome = Outcome::Good;
+    for (asked, subject) in each(&all, &subjects) {
+        let Some(arguments) = subject.user().map(|user| explanation(asked, user)) else { continue };
+        let exe = Path::new("/proc/self/exe");
+        let asked = process::Command::new(exe).args(&arguments).arg("--quiet").status();
+        let failed = |error| Error::File { verb: "run", path: exe.to_owned(), error };
+        if asked.map_err(failed)?.code() == Some(1) {
+            output::say(&Note::StillRefused(arguments.join(" ")));
+            outcome = Outcome::Bad;
+        }
+    }
+    Ok(outcome)
+}
+
+/// The arguments that ask, as this user, whether the first of it is granted now: a directory that the user cannot search
+/// is no fault of a rule.
+fn explanation(asked: &Asked, user: u32) -> Vec<String> {
+    let protocol = asked.protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
+    let mut arguments = vec!["explain".to_owned(), format!("{}{protocol}", asked.ports.start())];
+    arguments.extend(["--user".to_owned(), user.to_string()]);
+    arguments.extend(asked.addresses.map(|addresses| format!("--addr={}", addresses.span().first)));
+    arguments
 }
 
 /// `rauthbindctl revoke`

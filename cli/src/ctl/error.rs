@@ -83,6 +83,7 @@ impl Error {
             Error::NotRoot
             | Error::Rules(_)
             | Error::Conflict(_)
+            | Error::NeedsLines
             | Error::NotRegular(_)
             | Error::NoAcl(_)
             | Error::Impersonating

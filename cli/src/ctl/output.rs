@@ -39,6 +39,8 @@ pub fn print(text: &dyn fmt::Display) -> Result<(), Error> {
 pub enum Note {
     /// A port that needs no rule.
     Unprivileged(u16),
+    /// Something else than the rule keeps a subject from what was granted: the arguments that tell what.
+    StillRefused(String),
     /// A rule that was made has a fault.
     Found(Finding),
     /// Ports 512 to 1023 are granted.
@@ -75,6 +77,9 @@ impl fmt::Display for Note {
                     out,
                     "port {port} is not privileged on this machine: everybody may bind it, with a rule or without"
                 )
+            }
+            Note::StillRefused(arguments) => {
+                write!(out, "the rule is made, but something else keeps it refused; see: rauthbindctl {arguments}")
             }
             Note::Found(Finding { file, reason }) => write!(out, "{RULES}/{}: {reason}", escaped(file)),
             Note::Impersonating => write!(out, "{IMPERSONATING}"),
