@@ -67,6 +67,18 @@ pub const TABLE: &[Row] = &[
         0o644,
         Origin::Checkout("packaging/completions/rauthbind.fish"),
     ),
+    row("share/man/man8/rauthbindctl.8", 0o644, Origin::Checkout("docs/man/rauthbindctl.8")),
+    row(
+        "share/bash-completion/completions/rauthbindctl",
+        0o644,
+        Origin::Checkout("packaging/completions/rauthbindctl.bash"),
+    ),
+    row("share/zsh/site-functions/_rauthbindctl", 0o644, Origin::Checkout("packaging/completions/_rauthbindctl")),
+    row(
+        "share/fish/vendor_completions.d/rauthbindctl.fish",
+        0o644,
+        Origin::Checkout("packaging/completions/rauthbindctl.fish"),
+    ),
     row(
         "lib/systemd/system/rauthbind-broker.socket",
         0o644,

@@ -181,11 +181,33 @@ pub struct Apply {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+    use std::path::Path;
+
     use clap::CommandFactory as _;
+    use clap_complete::{Shell, generate};
+
+    use super::*;
 
     #[test]
     fn the_command_line_makes_sense() {
         Arguments::command().debug_assert();
+    }
+
+    /// Writes anew what is not current, so that it need only be looked at and kept.
+    #[test]
+    fn the_completions_are_current() {
+        let completions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/completions");
+        let files =
+            [(Shell::Bash, "rauthbindctl.bash"), (Shell::Zsh, "_rauthbindctl"), (Shell::Fish, "rauthbindctl.fish")];
+        for (shell, name) in files {
+            let mut current = Vec::new();
+            generate(shell, &mut Arguments::command(), "rauthbindctl", &mut current);
+            let path = completions.join(name);
+            if fs::read(&path).ok().as_ref() != Some(&current) {
+                fs::write(&path, &current).unwrap();
+                panic!("packaging/completions/{name} was not current, and is now");
+            }
+        }
     }
 }
