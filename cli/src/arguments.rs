@@ -66,18 +66,18 @@ Options:
 
 Examples:
   Let alice listen on port 80, once, as root; then serve as alice:
-    install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/80
+    rauthbindctl allow 80 alice
     rauthbind python3 -m http.server 80
 
   A service that root starts, to run as another user:
     rauthbind -u www-data --user-env node /srv/app/server.js
 
   Grant UDP port 53 alone:
-    install -m 0710 -o root -g alice /dev/null /etc/rauthbind/byport/53,udp
+    rauthbindctl allow 53/udp alice
 
 Exit status: that of COMMAND; 125 if rauthbind itself fails, 126 if COMMAND cannot be executed, 127 if it is not found.
 
-See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7) and rauthbind-helper(8).
+See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7), rauthbind-helper(8) and rauthbindctl(8).
 ";
 
 /// Reads the command line.

@@ -109,6 +109,30 @@ fn the_options_of_the_launcher_are_known() {
     }
 }
 
+const CTL: &str = "/usr/local/sbin/rauthbindctl";
+
+const COMMANDS: [&str; 8] = ["allow", "revoke", "list", "explain", "doctor", "import", "export", "apply"];
+
+/// The page of rauthbindctl has each command, with the options of its `--help`, and no others.
+#[test]
+fn the_options_of_rauthbindctl_are_known() {
+    let page = page("rauthbindctl");
+    let headings: Vec<&str> =
+        page.under("COMMANDS").unwrap().lines().filter_map(|line| line.strip_prefix(".SS ")).collect();
+    assert_eq!(headings, COMMANDS);
+    let listed = help(CTL);
+    let mut all = BTreeSet::new();
+    for command in COMMANDS {
+        assert!(listed.contains(&format!("\n  {command} ")), "{listed}");
+        let output = installed(CTL).args([command, "--help"]).output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let (_, help) = help.split_once("\nOptions:\n").unwrap();
+        let help = options(help.split_once("\nExamples:").map_or(help, |(options, _)| options));
+        all.extend(help.into_iter().filter(|option| !["-h", "--help"].contains(&option.as_str())));
+    }
+    assert_eq!(options(&page.tags_under("COMMANDS")), all);
+}
+
 /// The helper's page has the arguments that the others give it.
 #[test]
 fn the_arguments_of_the_helper_are_known() {
@@ -183,9 +207,7 @@ fn the_pages_are_whole() {
         let references = text.lines().filter_map(|line| line.strip_prefix(".BR ")?.split_once(" ("));
         for (name, rest) in references.filter(|(name, _)| name.starts_with("rauthbind")) {
             let is_it = |page: &Page| page.name == name && rest.starts_with(&format!("{})", page.section));
-            // Until its page is there.
-            let is_to_come = name == "rauthbindctl";
-            assert_ne!(pages.iter().any(is_it), is_to_come, "{path} refers to {name}({rest}");
+            assert!(pages.iter().any(is_it), "{path} refers to {name}({rest}");
         }
     }
 }
@@ -200,6 +222,29 @@ fn the_pages_are_well_formed() {
             let said = [output.stdout, output.stderr].concat();
             assert!(output.status.success() && said.is_empty(), "{linter}: {}", String::from_utf8_lossy(&said));
         }
+    }
+}
+
+world_test! {
+    /// Every example of rauthbindctl's does what it is said to do, and its text of rules is one.
+    fn the_examples_of_rauthbindctl_are_right(world) {
+        let mut examples = page("rauthbindctl").examples();
+        let text = examples.pop().unwrap();
+        let type_as_root = |line: &str| world.command("root", ["sh", "-c", line]).run();
+        for line in examples.iter().flat_map(|block| block.lines()) {
+            let done = type_as_root(line);
+            let is_question = line.contains(" explain ");
+            assert_eq!(done.status.code(), Some(i32::from(is_question)), "{line}: {}{}", done.stdout, done.stderr);
+        }
+        let list = type_as_root("rauthbindctl list").successful().stdout;
+        for row in ["53\tudp\t192.0.2.1\t@web\t", "443\tany\tany\talice\t", "400-410\tany\t10.0.0.0/8\talice\t"] {
+            assert!(list.contains(row), "{list}");
+        }
+        fs::write("/run/tmp/text", &text).unwrap();
+        let _ = type_as_root("rauthbindctl apply /run/tmp/text").successful();
+        let exported = type_as_root("rauthbindctl export").successful().stdout;
+        let lines = |text: &str| text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>();
+        assert_eq!(lines(&exported), lines(&text));
     }
 }
 

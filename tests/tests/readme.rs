@@ -13,12 +13,17 @@ use rauthbind_tests::{Signal, Stranger, World, checkout, holders, source, wait_u
 
 /// The commands of cargo and in the text, as they are, and the blocks, by their beginnings; each with the file and the test
 /// in which it is run. The tests of this file know each line of their blocks.
-const TESTS: [(&str, &str, &str); 15] = [
+const TESTS: [(&str, &str, &str); 19] = [
     ("cargo xtask demo", "demo.rs", "demo_happens_as_told"),
     // It runs this very test.
     ("cargo xtask test", "tree.rs", "the_readme_begins_with_the_two_commands"),
     ("cargo xtask install", "install.rs", "table_is_installed_and_nothing_else"),
     ("cargo xtask uninstall", "install.rs", "uninstall_leaves_the_rules"),
+    ("rauthbindctl allow", "readme.rs", "rauthbindctl_does_what_is_said"),
+    ("rauthbindctl export", "ctl.rs", "what_is_exported_can_be_applied_anywhere"),
+    ("rauthbindctl apply", "ctl.rs", "what_is_exported_can_be_applied_anywhere"),
+    ("rauthbindctl doctor", "setup.rs", "a_damaged_installation_is_told"),
+    ("rauthbindctl import", "ctl_import.rs", "what_authbind_grants_is_granted"),
     ("# alice, by the group", "readme.rs", "each_grant_is_one"),
     ("rauthbind python3", "readme.rs", "each_server_serves"),
     ("[Service]", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
@@ -79,6 +84,40 @@ fn gets(world: &World, user: &str, protocol: &str, address: &str, port: u16) -> 
     let done = world.command("root", become_user.into_iter().chain(["rauthbind", "python3", "-c", &bind])).run();
     assert!(done.status.success() || done.stderr.contains("PermissionError"), "{}", done.stderr);
     done.status.success()
+}
+
+world_test! {
+    /// What root types under Grant with rauthbindctl grants and takes back what is said, and shows it.
+    fn rauthbindctl_does_what_is_said(world) {
+        // As if the machine had it.
+        fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1").unwrap();
+        for command in block("rauthbindctl allow").commands() {
+            let done = world.command("root", command.split(' ')).run();
+            let gets = |user, protocol, address, port| gets(world, user, protocol, address, port);
+            match command {
+                "rauthbindctl allow 80,443 alice" => {
+                    assert!(gets("alice", "tcp", "0.0.0.0", 80) && gets("alice", "udp", "127.0.0.1", 443));
+                    assert!(!gets("bob", "tcp", "0.0.0.0", 80));
+                }
+                "rauthbindctl allow 53/udp @www-data --addr 192.0.2.1" => {
+                    assert!(gets("www-data", "udp", "192.0.2.1", 53) && !gets("www-data", "udp", "0.0.0.0", 53));
+                    assert!(!gets("www-data", "tcp", "192.0.2.1", 53) && !gets("alice", "udp", "192.0.2.1", 53));
+                }
+                "rauthbindctl list" => {
+                    let rule = "53\tudp\t192.0.2.1\t@www-data\tbyaddr/192.0.2.1,53,udp\n";
+                    assert!(done.stdout.contains(rule), "{}", done.stdout);
+                }
+                "rauthbindctl explain 80 --user bob" => {
+                    assert!(done.stdout.contains("byport/80 is not executable for this user"), "{}", done.stdout);
+                }
+                "rauthbindctl revoke 80 alice" => {
+                    assert!(!gets("alice", "tcp", "0.0.0.0", 80) && gets("alice", "tcp", "0.0.0.0", 443));
+                }
+                other => panic!("no test of {other}"),
+            }
+            assert_eq!(done.status.code(), Some(i32::from(command.contains("explain"))), "{command}");
+        }
+    }
 }
 
 world_test! {

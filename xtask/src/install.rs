@@ -25,9 +25,7 @@ pub fn build_and_install(tree: &Tree) -> Result<(), Error> {
     install_built(tree)?;
     println!("Installed in {}.", tree.path("").display());
     if tree.destdir == Path::new("/") {
-        println!(
-            "To let a user whose group is alice bind port 80: install -g alice -m 0710 /dev/null {RULES}/byport/80"
-        );
+        println!("To let alice bind port 80: rauthbindctl allow 80 alice");
     }
     Ok(())
 }
