@@ -90,6 +90,32 @@ world_test! {
 }
 
 world_test! {
+    /// Rules that others than root could change, and files that are no effective rules.
+    fn rules_are_roots_and_are_rules(world) {
+        world.grant("byport/80", "alice");
+        world.byuid("4001", "# web\n127.0.0.1,81\n");
+        is_well(world);
+        for (done, file) in [
+            ("chown alice $RULES/byport/80", "byport/80"),
+            ("chmod g+w $RULES/byport/80", "byport/80"),
+            ("setfacl -m u:bob:rwx $RULES/byport/80", "byport/80"),
+            ("chmod o+w $RULES/byuid/4001", "byuid/4001"),
+        ] {
+            as_root(world, done);
+            let path = format!("{RULES}/{file}");
+            let mend = format!("chown root {path} && chmod go-w {path}");
+            let found = "can be changed by others than root, who can grant themselves or others more; as root, run:";
+            says(world, &[], 1, &[format!("wrong: {path} {found} {mend}")]);
+            as_root(world, &mend);
+            is_well(world);
+        }
+        as_root(world, ": >$RULES/byport/http; chown alice $RULES/byport/http");
+        let idle = format!("note: {RULES}/byport/http is not what it seems to be; rauthbindctl list tells why");
+        says(world, &[], 0, &[idle, "nothing is wrong".into()]);
+    }
+}
+
+world_test! {
     /// What is around it: rules that nobody may execute, ports that are not privileged, a broker that serves in the place
     /// of the helper's file.
     fn the_surroundings_are_told(world) {

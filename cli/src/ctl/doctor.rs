@@ -2,6 +2,7 @@
 //!
 //! Much of it looks different to root. So root first looks at the command, and then becomes nobody.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
@@ -24,7 +25,9 @@ use rauthbind_wire::names::{self, BROKER, HELPER, RULES, SHIM, UNPRIVILEGED_PORT
 use super::Outcome;
 use super::arguments::Doctor;
 use super::error::Error;
+use super::list;
 use super::output::{BAD, GOOD, escaped, print};
+use super::rules::{Key, RuleSet, user_of};
 use crate::accounts::GETENT;
 use crate::program::{self, Barrier, Nature, Program};
 use crate::setup::{self, Problem};
@@ -71,6 +74,10 @@ enum Finding {
     /// What it would say is not known.
     NotRun(PathBuf, io::Error),
     Version(PathBuf, String),
+    /// A rule that others than root could change.
+    ForeignRule(String),
+    /// Something in the directory of rules that is no effective rule.
+    IdleRule(String),
     NoLauncher,
     SecureLauncher(PathBuf),
     Noexec,
@@ -119,6 +126,7 @@ impl Finding {
             Finding::Served(_)
             | Finding::Unsupervised(_, false)
             | Finding::PortStart(_)
+            | Finding::IdleRule(_)
             | Finding::SilentBroker
             | Finding::Script(..)
             | Finding::Preloaded(..)
@@ -157,6 +165,17 @@ impl fmt::Display for Finding {
                 version,
                 env!("CARGO_PKG_VERSION")
             ),
+            Finding::ForeignRule(file) => {
+                let path = format!("{RULES}/{}", escaped(file));
+                write!(
+                    out,
+                    "{path} can be changed by others than root, who can grant themselves or others more; as root, run: \
+                     chown root {path} && chmod go-w {path}"
+                )
+            }
+            Finding::IdleRule(file) => {
+                write!(out, "{RULES}/{} is not what it seems to be; rauthbindctl list tells why", escaped(file))
+            }
             Finding::NoLauncher => {
                 write!(out, "there is no rauthbind in PATH; add its directory to PATH, or install rauthbind again")
             }
@@ -249,6 +268,7 @@ pub fn doctor(asked: &Doctor) -> Result<Outcome, Error> {
     if let Some(command) = asked.command.first() {
         examine_command(command, launcher.as_deref(), &mut findings);
     }
+    examine_rule_files(&mut findings);
     let own = std::env::current_exe().ok();
     if geteuid().is_root() {
         findings.extend(become_nobody().err().map(Finding::RootsEyes));
@@ -383,6 +403,21 @@ fn examine_rules(findings: &mut Vec<Finding>) {
     findings.extend(setup::check_rules().err().map(Finding::Problem));
     if statvfs(RULES).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC)) {
         findings.push(Finding::Noexec);
+    }
+}
+
+/// As far as they can be read, which for others than root may be not at all.
+fn examine_rule_files(findings: &mut Vec<Finding>) {
+    let rules = RuleSet::read(Path::new(RULES)).unwrap_or_default();
+    let idle: BTreeSet<String> = list::findings(&rules).into_iter().map(|finding| finding.file).collect();
+    for (file, rule) in rules.0 {
+        // No name that nothing looks for can grant anything, nor is it fit for a command line.
+        let is_looked_for = Key::of(&file).is_some() || user_of(&file).is_some();
+        if is_looked_for && rule.access.is_foreign() {
+            findings.push(Finding::ForeignRule(file));
+        } else if idle.contains(&file) {
+            findings.push(Finding::IdleRule(file));
+        }
     }
 }
 
