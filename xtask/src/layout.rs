@@ -60,6 +60,7 @@ pub const TABLE: &[Row] = &[
     row("share/man/man5/rauthbind-rules.5", 0o644, Origin::Checkout("docs/man/rauthbind-rules.5")),
     row("share/man/man7/rauthbind-recipes.7", 0o644, Origin::Checkout("docs/man/rauthbind-recipes.7")),
     row("share/man/man8/rauthbind-helper.8", 0o644, Origin::Checkout("docs/man/rauthbind-helper.8")),
+    row("share/man/man8/rauthbindctl.8", 0o644, Origin::Checkout("docs/man/rauthbindctl.8")),
     row("share/bash-completion/completions/rauthbind", 0o644, Origin::Checkout("packaging/completions/rauthbind.bash")),
     row("share/zsh/site-functions/_rauthbind", 0o644, Origin::Checkout("packaging/completions/_rauthbind")),
     row(

@@ -1,5 +1,7 @@
 //! Rules made at random.
 
+#![allow(dead_code, reason = "each file of tests uses a part")]
+
 use std::fs;
 
 use rauthbind_tests::World;
