@@ -13,7 +13,7 @@ use rauthbind_tests::{Signal, Stranger, World, checkout, holders, source, wait_u
 
 /// The commands of cargo and in the text, as they are, and the blocks, by their beginnings; each with the file and the test
 /// in which it is run. The tests of this file know each line of their blocks.
-const TESTS: [(&str, &str, &str); 19] = [
+const TESTS: &[(&str, &str, &str)] = &[
     ("cargo xtask demo", "demo.rs", "demo_happens_as_told"),
     // It runs this very test.
     ("cargo xtask test", "tree.rs", "the_readme_begins_with_the_two_commands"),
@@ -29,9 +29,8 @@ const TESTS: [(&str, &str, &str); 19] = [
     ("[Service]", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
     ("#!/bin/sh", "readme.rs", "the_run_script_serves"),
     ("policy/", "readme.rs", "the_layout_is_that_of_the_checkout"),
-    ("cp -an /etc/authbind/. /etc/rauthbind/", "readme.rs", "rules_of_authbind_can_be_copied"),
-    ("chown root:root /etc/rauthbind /etc/rauthbind/by*", "readme.rs", "rules_of_authbind_can_be_copied"),
-    ("chmod 755", "readme.rs", "rules_of_authbind_can_be_copied"),
+    ("rauthbindctl import --apply", "readme.rs", "rules_of_authbind_are_taken_over"),
+    ("rauthbindctl explain", "readme.rs", "what_does_not_work_is_explained"),
     ("systemctl link", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
     ("systemctl enable --now rauthbind-broker.socket", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
     ("journalctl -t rauthbind-helper", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
@@ -159,26 +158,42 @@ world_test! {
 }
 
 world_test! {
-    /// Rules that authbind has are rules of ours once they are copied and belong to root.
-    fn rules_of_authbind_can_be_copied(world) {
+    /// What authbind granted is granted, and rules that were others' are root's.
+    fn rules_of_authbind_are_taken_over(world) {
         for directory in ["byport", "byaddr", "byuid"] {
             fs::create_dir_all(Path::new("/etc/authbind").join(directory)).unwrap();
         }
         fs::write("/etc/authbind/byport/80", "").unwrap();
         fs::set_permissions("/etc/authbind/byport/80", Permissions::from_mode(0o500)).unwrap();
+        chown("/etc/authbind/byport/80", Some(world.user("alice").uid.as_raw()), None).unwrap();
         fs::write("/etc/authbind/byuid/4002", "0.0.0.0/0:81,81\n").unwrap();
-        // An administrator who is a little careless, so that there is something to mend.
-        let alice = world.user("alice").uid.as_raw();
-        chown("/etc/authbind/byport/80", Some(alice), None).unwrap();
-        chown("/etc/authbind/byport", Some(alice), None).unwrap();
-        fs::set_permissions("/etc/authbind/byuid", Permissions::from_mode(0o775)).unwrap();
+        fs::set_permissions("/etc/authbind/byuid/4002", Permissions::from_mode(0o600)).unwrap();
         let got = || [("alice", 80), ("bob", 80), ("alice", 81), ("bob", 81)].map(|(user, port)| gets(world, user, "tcp", "0.0.0.0", port));
-        type_as_root(world, phrase("cp -an /etc/authbind/. /etc/rauthbind/"));
+        let import = phrase("rauthbindctl import --apply");
+        let shown = import.trim_end_matches(" --apply");
+        let shown = world.command("root", ["sh", "-c", shown]).run().successful().stdout;
+        assert!(shown.contains("dangerous: byport/80 belonged to alice"), "{shown}");
         assert_eq!(got(), [false; 4]);
-        type_as_root(world, phrase("chown root:root /etc/rauthbind /etc/rauthbind/by*"));
-        // "Of the same".
-        type_as_root(world, &format!("{} /etc/rauthbind /etc/rauthbind/by*", phrase("chmod 755")));
+        type_as_root(world, import);
         assert_eq!(got(), [true, false, false, true]);
+    }
+}
+
+world_test! {
+    /// What root types then says what there is to know.
+    fn what_does_not_work_is_explained(world) {
+        let told = [
+            "refused: there is no rule for it",
+            "nothing is wrong",
+            "/usr/bin/node has the loader",
+        ];
+        let block = block("rauthbindctl explain");
+        let commands: Vec<_> = block.commands().collect();
+        assert_eq!(commands.len(), told.len());
+        for (command, told) in commands.into_iter().zip(told) {
+            let done = world.command("root", ["sh", "-c", command]).run();
+            assert!(done.stdout.contains(told), "{command}: {}{}", done.stdout, done.stderr);
+        }
     }
 }
 
