@@ -108,11 +108,23 @@ fn yama_decides_who_is_supervised(guest: &Guest) {
             let expected = warning.iter().map(String::as_str).chain([outcome]).collect::<Vec<_>>();
             assert_eq!(said.split('|').collect::<Vec<_>>(), expected, "{command}");
         }
-        let (_, told) = guest.run("alice", "rauthbind -v static libc tcp 80");
-        let expected = warning.unwrap_or_else(|| {
-            format!("rauthbind: the supervisor may look into the command (Yama: kernel.yama.ptrace_scope={scope})")
-        });
-        assert!(told.split('|').any(|line| line == expected), "{told}");
+        let told = |command| guest.run("alice", command).1;
+        let (verbose, doctor) = (told("rauthbind -v static libc tcp 80"), told("rauthbindctl doctor"));
+        let for_the_command = told("rauthbindctl doctor -- static");
+        match &warning {
+            None => {
+                let yama = format!("may look into the command (Yama: kernel.yama.ptrace_scope={scope})|");
+                assert!(verbose.contains(&yama), "{verbose}");
+                assert!(!doctor.contains("ptrace_scope") && !for_the_command.contains("ptrace_scope"), "{doctor}");
+            }
+            Some(warning) => {
+                assert!(verbose.contains(warning), "{verbose}");
+                let problem = warning.strip_prefix("rauthbind: ").unwrap();
+                let found = format!(": programs that are static or written in Go cannot be supervised: {problem}");
+                assert!(doctor.contains(&format!("note{found}")), "{doctor}");
+                assert!(for_the_command.contains(&format!("wrong{found}")), "{for_the_command}");
+            }
+        }
         // Root needs no rule.
         assert_eq!(guest.run("root", "rauthbind static libc tcp 99"), (0, "bound".to_owned()));
     }

@@ -12,7 +12,7 @@ setcap cap_net_bind_service=p /usr/local/libexec/rauthbind/rauthbind-helper
 printf '%s:x:%d:%d::/:/bin/sh\n' root 0 0 alice 4001 4001 bob 4002 4002 >/etc/passwd
 printf '%s:x:%d:\n' root 0 alice 4001 bob 4002 >/etc/group
 
-export PATH=/usr/local/bin:/bin
+export PATH=/usr/local/sbin:/usr/local/bin:/bin
 # Not by process 1: a signal for an orphan that it adopts would lose what it has read of a line.
 (
     stty raw -echo
