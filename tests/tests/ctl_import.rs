@@ -98,7 +98,7 @@ world_test! {
     fn what_authbind_grants_is_granted(world) {
         let users = ["alice", "bob", "carol"];
         let ours = users.map(|user| Subject::start(world, user));
-        let theirs = users.map(|user| Subject::start_under(world, user, "authbind"));
+        let theirs = users.map(|user| Subject::start_under(world, user, &["authbind"]));
         let mut numbers = Numbers(7);
         let mut seen = [0, 0];
         for _ in 0..40 {

@@ -1,12 +1,13 @@
-//! A user's program under rauthbind that binds what it is told to: the same one, and so the same helper, all the time.
+//! A user's program that binds what it is told to, under rauthbind or another launcher: the same one, and so the same
+//! helper, all the time.
 
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
-use std::cell::Cell;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use rauthbind_tests::{Running, World};
 
@@ -15,35 +16,35 @@ pub(crate) struct Subject<'w> {
     pub(crate) user: &'static str,
     pub(crate) program: Running,
     orders: UnixStream,
-    asked: Cell<u32>,
 }
 
 impl<'w> Subject<'w> {
     pub(crate) fn start(world: &'w World, user: &'static str) -> Self {
-        Self::start_under(world, user, "rauthbind")
+        Self::start_under(world, user, &["rauthbind"])
     }
 
-    /// The same under another launcher.
-    pub(crate) fn start_under(world: &'w World, user: &'static str, launcher: &str) -> Self {
-        if !Path::new("/run/bin/try").exists() {
+    pub(crate) fn start_under(world: &'w World, user: &'static str, launcher: &[&str]) -> Self {
+        let program = Path::new("/run/bin/try");
+        if !program.exists() {
             let _ = world.compile_c("try", include_str!("try.c"));
         }
         let (orders, stdin) = UnixStream::pair().unwrap();
-        let program = world.command(user, [launcher, "/run/bin/try"]).stdin(stdin).start();
-        Self { world, user, program, orders, asked: Cell::new(0) }
+        orders.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let argv = launcher.iter().map(Path::new).chain([program]);
+        Self { world, user, program: world.command(user, argv).stdin(stdin).start(), orders }
     }
 
     /// Whether the program can bind this, written as `127.0.0.1:80/tcp`; else the error.
     #[track_caller]
     pub(crate) fn binds(&self, what: &str) -> Result<(), String> {
-        self.asked.set(self.asked.get() + 1);
         let (address, protocol) = what.rsplit_once('/').expect("address and protocol");
         let address: SocketAddr = address.parse().expect("an address");
-        let order = format!("{} {protocol} {} {}", self.asked.get(), address.ip(), address.port());
-        writeln!(&self.orders, "{order}").unwrap();
-        let answer = self.program.stdout_line(&format!("{order}: "));
-        match answer.strip_prefix(&format!("{order}: ")).expect("an answer") {
+        writeln!(&self.orders, "{protocol} {} {}", address.ip(), address.port()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(&self.orders).read_line(&mut answer).unwrap();
+        match answer.trim_end() {
             "bound" => Ok(()),
+            "" => panic!("{what}: no answer"),
             error => Err(error.to_owned()),
         }
     }

@@ -1,5 +1,6 @@
-/* try: reads lines "NUMBER PROTOCOL ADDRESS PORT" and repeats each with what came of binding a new socket so: "bound",
- * or the error of socket(2) or bind(2). The sockets may be bound to addresses that no interface has (IP_FREEBIND). */
+/* try: reads lines "PROTOCOL ADDRESS PORT" from its standard input, a socket, and answers each there with what came of
+ * binding a new socket so: "bound", or the error of socket(2) or bind(2). The sockets may be bound to addresses that no
+ * interface has (IP_FREEBIND). */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -52,11 +53,10 @@ static int try(const char *protocol, const char *text, int port)
 int main(void)
 {
     char protocol[16], address[64];
-    int number, port;
-    while (scanf("%d %15s %63s %d", &number, protocol, address, &port) == 4) {
+    int port;
+    while (scanf("%15s %63s %d", protocol, address, &port) == 3) {
         int failed = try(protocol, address, port);
-        printf("%d %s %s %d: %s\n", number, protocol, address, port, failed ? strerrorname_np(failed) : "bound");
-        fflush(stdout);
+        dprintf(STDIN_FILENO, "%s\n", failed ? strerrorname_np(failed) : "bound");
     }
     return 0;
 }
