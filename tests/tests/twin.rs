@@ -19,6 +19,7 @@ mod subject;
 mod tree;
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -30,7 +31,7 @@ use rauthbind_tests::{World, world_test};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 
 use cases::{EVERYBODYS, LOOP, NOBODYS};
-use differences::{Grants, differences};
+use differences::{Difference, Grants, differences};
 use subject::Subject;
 use tree::{Tree, lines, rule};
 
@@ -173,15 +174,20 @@ world_test! {
 }
 
 world_test! {
-    /// Each named difference is still one.
+    /// Each named difference is still one, and documented.
     fn each_difference_is_still_there(world) {
         share_rules();
         let alice = Twin::start(world, "alice");
-        for difference in differences() {
-            for (tree, what, grants) in &difference.witnesses {
+        let page = include_str!("../../docs/man/rauthbind-rules.5");
+        let (_, documented) = page.split_once(".SH DIFFERENCES FROM AUTHBIND").unwrap();
+        // Without the lines' ends and font macros, and a hyphen as it looks.
+        let words = documented.split_whitespace().filter(|word| !word.starts_with('.'));
+        let documented = words.collect::<Vec<_>>().join(" ").replace("\\-", "-");
+        for Difference { name, reason, witnesses, .. } in differences() {
+            assert!(documented.contains(name), "rauthbind-rules(5) does not say: {name}");
+            for (tree, what, grants) in witnesses {
                 tree.make();
-                let name = difference.name;
-                assert_eq!(alice.both_grant(what), Err(*grants), "{name} ({}): {what} with\n{tree:?}", difference.reason);
+                assert_eq!(alice.both_grant(what), Err(grants), "{name} ({reason}): {what} with\n{tree:?}");
             }
         }
     }
@@ -216,6 +222,31 @@ world_test! {
         fs::write(UNPRIVILEGED_PORT_START, "80").unwrap();
         assert_eq!(alice.both_grant("127.0.0.1:80/tcp"), Err(Grants::Ours));
         assert_eq!(alice.both_grant("127.0.0.1:79/tcp"), Ok(false));
+    }
+}
+
+world_test! {
+    /// Whatever form of address the kernel takes can be granted, where authbind has two.
+    fn an_address_may_have_any_form(world) {
+        share_rules();
+        Tree::of([rule("byport/80", true)]).make();
+        fs::write("/run/tmp/bind.h", include_str!("c/bind.h")).unwrap();
+        let program = world.compile_c("forms", include_str!("twin/forms.c"));
+        let told = |launcher: &[&str]| {
+            let argv = launcher.iter().map(OsStr::new).chain([program.as_os_str()]);
+            world.command("alice", argv).run().successful().stdout
+        };
+        let forms = [
+            ("IPv4", "ok"),
+            ("IPv6", "ok"),
+            ("IPv4 in a sockaddr_storage", "EACCES"),
+            ("IPv6 in a sockaddr_storage", "EACCES"),
+            ("IPv6 with no room for a scope", "EACCES"),
+            ("IPv6 with a scope", "EINVAL"),
+            ("AF_UNSPEC", "EACCES"),
+        ];
+        assert_eq!(told(&["rauthbind"]), forms.map(|(form, _)| format!("{form}: ok\n")).concat());
+        assert_eq!(told(&["authbind", "--deep"]), forms.map(|(form, theirs)| format!("{form}: {theirs}\n")).concat());
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum Grants {
 }
 
 pub(crate) struct Difference {
-    /// As rauthbind-rules(5) has it.
+    /// In the words of rauthbind-rules(5).
     pub(crate) name: &'static str,
     pub(crate) reason: &'static str,
     /// Whether it may be why this case is answered so.
@@ -32,7 +32,7 @@ pub(crate) fn differences() -> Vec<Difference> {
     use Grants::{Ours, Theirs};
     vec![
         Difference {
-            name: "protocols",
+            name: "Names may end in a protocol",
             reason: "a rule for one protocol is looked up before the one for all",
             explains: |case, _| case.tree.entries.iter().any(|entry| case.is_for_its_protocol(&entry.name)),
             witnesses: vec![
@@ -42,7 +42,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "no exclamation mark",
+            name: "the exclamation mark may be left out",
             reason: "the name of one port cannot grant 512 to 1023 by accident, so that the mark may be left out",
             explains: |case, _| {
                 let mut unmarked = case.tree.entries.iter().filter(|entry| is_unmarked(entry));
@@ -59,7 +59,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "mapped addresses",
+            name: "IPv4-mapped addresses are looked up as IPv6 and then as IPv4",
             reason: "a server that binds ::ffff:10.0.0.1 is on 10.0.0.1, so that the rules for that count",
             explains: |case, _| is_mapped(case.address),
             witnesses: vec![
@@ -73,13 +73,13 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "comments",
+            name: "files may have comments",
             reason: "a line may say what it is for",
             explains: |case, grants| grants == Ours && case.lines().any(|line| line.contains('#')),
             witnesses: vec![(Tree::of([lines("4001", "127.0.0.1,80 # web\n")]), TCP, Ours)],
         },
         Difference {
-            name: "trusted directories",
+            name: "The directories must belong to root and be writable by root alone",
             reason: "whoever can write to a directory of rules could grant himself everything",
             explains: |case, grants| grants == Theirs && case.tree.has_untrusted_directory(),
             witnesses: vec![
@@ -90,7 +90,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "regular files",
+            name: "A directory or another file that is not regular is no rule",
             reason: "anybody may search an ordinary directory, which must not pass for a grant",
             explains: |case, grants| {
                 let is_odd = |entry: &Entry| matches!(entry.kind, Kind::Directory(_) | Kind::Fifo(_));
@@ -103,7 +103,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "byuid files as the subject",
+            name: "files are read as the subject, not as root",
             reason: "the helper has no right to read what its user may not",
             explains: |case, grants| grants == Theirs && case.cannot_read_its_lines(),
             witnesses: vec![
@@ -123,13 +123,13 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "64 KiB",
+            name: "and up to 64 KiB",
             reason: "nobody can have the helper read for ever",
             explains: NEVER,
             witnesses: vec![(Tree::of([lines("4001", &long_file())]), TCP, Theirs)],
         },
         Difference {
-            name: "comma before colon",
+            name: "is looked up before byaddr/ADDRESS:PORT",
             reason: "the order of authbind's man page, where its program has the other one",
             explains: |case, _| case.has_both_separators(),
             witnesses: vec![
@@ -138,7 +138,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             ],
         },
         Difference {
-            name: "numbers",
+            name: "A line with a number that has a sign or is beyond 65535 grants nothing",
             reason: "authbind reads lines with sscanf(3), which takes signs, blanks and numbers that overflow",
             explains: |case, grants| grants == Theirs && case.lines().any(is_read_by_sscanf_alone),
             witnesses: [
@@ -155,7 +155,7 @@ pub(crate) fn differences() -> Vec<Difference> {
             .into(),
         },
         Difference {
-            name: "whole lines",
+            name: "file is read whole",
             reason: "authbind reads 298 bytes of a line, then the next ones as another line, and nothing behind a zero byte",
             explains: NEVER,
             witnesses: vec![
