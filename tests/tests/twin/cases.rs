@@ -90,7 +90,8 @@ fn directories() -> impl Strategy<Value = (Permission, [Option<Permission>; 3])>
     let modes = prop_oneof![150 => Just(0o755), 1 => select(vec![0o555, 0o700, 0o711, 0o775, 0o1777, 0o000])];
     let owner = prop_oneof![150 => Just(0), 1 => user()];
     let permission = (owner, modes).prop_map(|(owner, mode)| Permission { owner, group: 0, mode });
-    let below = prop::array::uniform3(option::weighted(0.97, permission.clone()));
+    let below = prop_oneof![30 => permission.clone().prop_map(Some), 1 => Just(None)];
+    let below = prop::array::uniform3(below);
     (permission, below)
 }
 
@@ -168,7 +169,7 @@ impl Near {
         let (name, text) = match &self.name {
             Name::Port => (format!("{BYPORT}/{bang}{port}{protocol}"), String::new()),
             Name::Address { place, spelling, separator } => {
-                let ip = spelling.spell(place.from(asked.ip));
+                let ip = spelling.spell(place.of(asked.ip));
                 (format!("{BYADDR}/{bang}{ip}{separator}{port}{protocol}"), String::new())
             }
             Name::User(other, lines) => {
@@ -216,7 +217,7 @@ fn place() -> BoxedStrategy<Place> {
 }
 
 impl Place {
-    fn from(self, ip: IpAddr) -> IpAddr {
+    fn of(self, ip: IpAddr) -> IpAddr {
         match (self, ip) {
             (Place::Other(other), _) => other,
             (Place::Moved(by), IpAddr::V4(ip)) => Ipv4Addr::from(ip.to_bits().wrapping_add_signed(by.into())).into(),
@@ -305,8 +306,15 @@ enum Addresses {
 #[derive(Clone, Debug)]
 struct Edit {
     at: Index,
-    /// `None` takes away what is there.
-    insert: Option<char>,
+    change: Change,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Insert(char),
+    /// Beside a separator.
+    Blank(char),
+    Delete,
 }
 
 fn line() -> BoxedStrategy<Line> {
@@ -318,8 +326,12 @@ fn line() -> BoxedStrategy<Line> {
         2 => prefix.prop_map(|(other, bits)| Addresses::OldPrefix(other, bits)),
     ];
     let ports = (distance(), option::of(distance()));
-    let insert = option::weighted(0.8, select(" \t,-/:.#+!0189af\r\x0b\n".chars().collect::<Vec<_>>()));
-    let edit = (any::<Index>(), insert).prop_map(|(at, insert)| Edit { at, insert });
+    let change = prop_oneof![
+        2 => select(vec![' ', '\t', '\r']).prop_map(Change::Blank),
+        2 => select(" ,-/:.#+!0189af\x0b\n".chars().collect::<Vec<_>>()).prop_map(Change::Insert),
+        1 => Just(Change::Delete),
+    ];
+    let edit = (any::<Index>(), change).prop_map(|(at, change)| Edit { at, change });
     let edits = prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(edit, 1..3)];
     let end = prop_oneof![16 => Just("\n"), 1 => select(vec!["\r\n", " \n", "", " # web\n", "#\n", ",tcp\n"])];
     let rule = (addresses, spelling(), ports, edits, end)
@@ -333,7 +345,7 @@ impl Line {
             Line::Rule { addresses, spelling, ports, edits, end } => (addresses, spelling, ports, edits, end),
             Line::Anything(text) => return text.clone(),
         };
-        let spell = |place: &Place| spelling.spell(place.from(asked.ip));
+        let spell = |place: &Place| spelling.spell(place.of(asked.ip));
         let prefix = |other: &Option<Place>, bits: u8| {
             // Most lengths would be too long for IPv4.
             let bits = if asked.ip.is_ipv4() { bits % 34 } else { bits };
@@ -349,12 +361,16 @@ impl Line {
                 format!("{}:{first},{}", prefix(other, *bits), last.unwrap_or(first))
             }
         };
-        for Edit { at, insert } in edits {
-            let at = at.index(text.len().max(1)).min(text.len());
-            match insert {
-                Some(char) => text.insert(at, *char),
-                None if at < text.len() => drop(text.remove(at)),
-                None => {}
+        for Edit { at, change } in edits {
+            let anywhere = (0..=text.len()).collect();
+            let beside = text.match_indices(['-', '/', ':', ',']).flat_map(|(index, _)| [index, index + 1]);
+            let beside = beside.chain([text.len()]);
+            let places: Vec<_> = if let Change::Blank(_) = change { beside.collect() } else { anywhere };
+            let place = *at.get(&places);
+            match change {
+                Change::Insert(char) | Change::Blank(char) => text.insert(place, *char),
+                Change::Delete if place < text.len() => drop(text.remove(place)),
+                Change::Delete => {}
             }
         }
         text + end
