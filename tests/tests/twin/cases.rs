@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID, IMPERSONATING_PORTS};
+use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
 use rauthbind_tests::sandbox::{USERS, WEB};
 
 use crate::tree::{Entry, Kind, Permission, ROOTS, Tree};
@@ -33,12 +34,15 @@ impl fmt::Debug for Case {
     }
 }
 
+/// The ports of which authbind expects an exclamation mark.
+pub(crate) const MARKED_PORTS: RangeInclusive<i32> = 512..=1023;
+
 /// Links lead here: to a rule for everybody, to one for nobody, and to nothing.
 pub(crate) const EVERYBODYS: &str = "/run/twin/everybodys";
 pub(crate) const NOBODYS: &str = "/run/twin/nobodys";
 const NOWHERE: &str = "/run/twin/nowhere";
 
-/// A link that leads to itself has no name of its own: it goes by another.
+/// A link to itself.
 pub(crate) const LOOP: &str = "/run/twin/loop";
 
 pub(crate) fn case() -> impl Strategy<Value = Case> {
@@ -126,6 +130,7 @@ enum Shape {
     Link(&'static str),
 }
 
+/// From the port that is asked for.
 type Distance = i32;
 
 fn near() -> BoxedStrategy<Near> {
@@ -163,8 +168,7 @@ fn permission() -> BoxedStrategy<Permission> {
 impl Near {
     fn entry(&self, asked: &Asked) -> Entry {
         let port = moved(asked.port, self.port);
-        let demanded = u16::try_from(port).is_ok_and(|port| IMPERSONATING_PORTS.contains(&port));
-        let bang = if demanded == self.odd_bang { "" } else { "!" };
+        let bang = if MARKED_PORTS.contains(&port) == self.odd_bang { "" } else { "!" };
         let protocol = self.protocol.map_or(String::new(), |protocol| format!(",{protocol}"));
         let (name, text) = match &self.name {
             Name::Port => (format!("{BYPORT}/{bang}{port}{protocol}"), String::new()),

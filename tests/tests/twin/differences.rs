@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID, IMPERSONATING_PORTS};
+use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
 use rauthbind_policy::rules::LONGEST_FILE;
 
-use crate::cases::{Case, NOBODYS};
+use crate::cases::{Case, MARKED_PORTS, NOBODYS};
 use crate::tree::{Entry, Kind, Permission, ROOTS, Tree, lines, rule};
 
 /// Who alone grants.
@@ -43,7 +43,7 @@ pub(crate) fn differences() -> Vec<Difference> {
         },
         Difference {
             name: "the exclamation mark may be left out",
-            reason: "the name of one port cannot grant 512 to 1023 by accident, so that the mark may be left out",
+            reason: "the name of one port cannot grant 512 to 1023 by accident, as a line for many can",
             explains: |case, _| {
                 let mut unmarked = case.tree.entries.iter().filter(|entry| is_unmarked(entry));
                 case.is_marked_port() && unmarked.any(|entry| case.is_for_its_port(&entry.name))
@@ -205,7 +205,7 @@ impl Case {
     }
 
     fn is_marked_port(&self) -> bool {
-        IMPERSONATING_PORTS.contains(&self.address.port())
+        MARKED_PORTS.contains(&self.address.port().into())
     }
 
     fn has_both_separators(&self) -> bool {
