@@ -3,22 +3,20 @@
 use std::fs;
 
 use nix::unistd::Pid;
-use rauthbind_tests::{Signal, Stranger, wait_until};
+use rauthbind_tests::{Stranger, wait_until};
 
 use crate::measure::{Case, Table};
+use crate::servers::{NGINX_SERVER, stop};
 use crate::ways::{RAUTHBIND, SUPERVISE, Ways, privbind};
 
 /// The one table of this module.
 pub const AT_REST: &str = "Memory at rest";
 
-/// Binds once, so that everything that a bind takes is there, and waits.
-const COMMAND: [&str; 3] = ["sh", "-c", "/run/bin/binds granted 1 && exec sleep infinity"];
-
 /// The tables of this module.
 #[must_use]
 pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
-    let about = "Proportional set size of what runs beside a command that has bound port 80: the helper; under \
-                 supervision the launcher and the supervisor too.";
+    let about = "Proportional set size of what runs beside an nginx that listens on port 80: the helper; under supervision \
+                 the launcher and the supervisor too.";
     // How many there are beside the command.
     let cases = [(RAUTHBIND, 1), (SUPERVISE, 3), (privbind(), 1)].map(|(name, count)| case(ways, name, count));
     vec![Table { title: AT_REST, unit: "KiB", about, cases: cases.into() }]
@@ -28,13 +26,12 @@ fn case<'w>(ways: &Ways<'w>, name: &'static str, count: usize) -> Case<'w> {
     let (world, way) = (ways.world, ways.way(name));
     Case::new(name, move || {
         let before = processes();
-        let running = world.command(way.user, way.before.split_whitespace().chain(COMMAND)).start();
-        let _ = running.stdout_line(".");
+        let running = NGINX_SERVER.start(world, &way, 80);
         let others = || processes().into_iter().filter(|pid| !before.contains(pid) && !is_the_command(*pid));
         wait_until("everything to rest", || others().count() == count && others().all(is_at_rest));
         let others: Vec<_> = others().map(Stranger::of).collect();
         let size = others.iter().map(proportional_set_size).sum();
-        running.kill(Signal::SIGKILL);
+        stop(running);
         others.iter().for_each(Stranger::wait);
         size
     })
@@ -46,7 +43,7 @@ fn processes() -> Vec<Pid> {
 }
 
 fn is_the_command(process: Pid) -> bool {
-    stat(process).contains(" (sleep) ")
+    stat(process).contains(" (nginx) ")
 }
 
 fn is_at_rest(process: Pid) -> bool {

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use rauthbind_tests::{Running, Signal, World};
 
 use crate::measure::{Case, Table};
-use crate::ways::{AUTHBIND, RAUTHBIND, ROOT, SUPERVISE, USER, Ways};
+use crate::ways::{AUTHBIND, RAUTHBIND, ROOT, SUPERVISE, USER, Way, Ways};
 
 /// nginx, one worker.
 pub const NGINX: &str = "Requests to nginx";
@@ -20,15 +20,19 @@ const PROXY: &str = "port 8080, behind nginx as a proxy";
 
 /// A server that answers a few bytes, whatever is asked for.
 #[derive(Clone, Copy, Debug)]
-struct Server {
+pub(crate) struct Server {
     program: &'static str,
     argument: &'static str,
-    /// Its text, with PORT and HOME to be filled in.
+    /// Its text, with PORT to be filled in.
     file: &'static str,
 }
 
+/// The one that the memory beside it is measured of, too.
+pub(crate) const NGINX_SERVER: Server =
+    Server { program: "nginx", argument: "-c", file: include_str!("../programs/nginx.conf") };
+
 const SERVERS: [(&str, Server); 2] = [
-    (NGINX, Server { program: "nginx", argument: "-c", file: include_str!("../programs/nginx.conf") }),
+    (NGINX, NGINX_SERVER),
     (NODE, Server { program: "node", argument: "--", file: include_str!("../programs/node.js") }),
 ];
 
@@ -58,7 +62,7 @@ pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
 fn direct<'w>(ways: &Ways<'w>, name: &'static str, server: Server) -> Case<'w> {
     let (world, way) = (ways.world, ways.way(name));
     Case::new(name, move || {
-        let running = server.start(world, way.user, &way.before, 80);
+        let running = server.start(world, &way, 80);
         let rate = requests_per_second(world, &[&running]);
         stop(running);
         rate
@@ -68,7 +72,7 @@ fn direct<'w>(ways: &Ways<'w>, name: &'static str, server: Server) -> Case<'w> {
 fn redirected<'w>(ways: &Ways<'w>, server: Server) -> Case<'w> {
     let (world, way) = (ways.world, ways.way(USER));
     Case::new(REDIRECT, move || {
-        let running = server.start(world, way.user, &way.before, 8080);
+        let running = server.start(world, &way, 8080);
         let nft = |what: &str| world.command("root", ["nft", what]).run().successful();
         let _ = nft(REDIRECTION);
         let rate = requests_per_second(world, &[&running]);
@@ -79,10 +83,10 @@ fn redirected<'w>(ways: &Ways<'w>, server: Server) -> Case<'w> {
 }
 
 fn proxied<'w>(ways: &Ways<'w>, server: Server) -> Case<'w> {
-    let (world, way) = (ways.world, ways.way(USER));
+    let (world, way, root) = (ways.world, ways.way(USER), ways.way(ROOT));
     Case::new(PROXY, move || {
-        let running = server.start(world, way.user, &way.before, 8080);
-        let proxy = PROXY_SERVER.start(world, "root", "", 80);
+        let running = server.start(world, &way, 8080);
+        let proxy = PROXY_SERVER.start(world, &root, 80);
         let rate = requests_per_second(world, &[&proxy, &running]);
         stop(proxy);
         stop(running);
@@ -91,20 +95,18 @@ fn proxied<'w>(ways: &Ways<'w>, server: Server) -> Case<'w> {
 }
 
 impl Server {
-    fn start(self, world: &World, user: &str, before: &str, port: u16) -> Running {
-        let home = world.user(user).home;
-        let path = home.join(format!("benchmark-{port}"));
-        let text = self.file.replace("PORT", &port.to_string()).replace("HOME", "/run/tmp");
-        fs::write(&path, text).expect("a home is there");
-        let path = path.to_str().expect("a plain path");
-        let words = "taskset -c 0".split(' ').chain(before.split_whitespace());
-        let running = world.command(user, words.chain([self.program, self.argument, path])).start();
+    /// Starts it on the first processor, and waits until it listens.
+    pub(crate) fn start(self, world: &World, way: &Way, port: u16) -> Running {
+        let path = format!("/run/tmp/{}-{port}.txt", self.program);
+        fs::write(&path, self.file.replace("PORT", &port.to_string())).expect("the sandbox's own directory");
+        let words = "taskset -c 0".split(' ').chain(way.before.split_whitespace());
+        let running = world.command(way.user, words.chain([self.program, self.argument, &path])).start();
         running.wait_listening(port);
         running
     }
 }
 
-fn stop(running: Running) {
+pub(crate) fn stop(running: Running) {
     running.kill(Signal::SIGTERM);
     let _ = running.wait();
 }
