@@ -162,7 +162,12 @@ impl Helper {
                 close(give(reply_channel, reply));
             }
         }
-        self.tell(&outcome, App(received.sender.map_or(0, |sender| sender.pid)));
+        let is_first = self.tell(&outcome, App(received.sender.map_or(0, |sender| sender.pid)));
+        drop(outcome);
+        if is_first {
+            // Most apps bind at their start, and never again.
+            sys::unmap_program();
+        }
     }
 
     fn outcome(&self, received: &Received) -> Outcome {
@@ -221,12 +226,14 @@ impl Helper {
         }
     }
 
-    fn tell(&mut self, outcome: &Outcome, app: App) {
+    /// Whether that was the first grant of an address.
+    fn tell(&mut self, outcome: &Outcome, app: App) -> bool {
         let uid = self.uid;
         match outcome {
             Outcome::Bound(question, rule) => {
                 if self.log.is_first(*question) {
                     self.log.line(Weight::Info, format_args!("granted {question} to uid {uid}, {app}, by {rule}"));
+                    return true;
                 }
             }
             Outcome::Failed(question, rule, errno) => self.log.line(
@@ -237,6 +244,7 @@ impl Helper {
                 self.log.line(Weight::Notice, format_args!("refused uid {uid}, {app}: {denial}"));
             }
         }
+        false
     }
 }
 

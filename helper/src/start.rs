@@ -142,6 +142,10 @@ pub fn start(asked: &Asked) -> Result<Started, Error> {
     let port_start = File::open(names::UNPRIVILEGED_PORT_START).map_err(Error::PrivilegedPorts)?;
     let network_namespace = own_network_namespace()?;
     confine(asked.verbose)?;
+    if !asked.is_unheard() {
+        // It will stay.
+        sys::unmap_program();
+    }
     let gid = asked.broker.then(getgid);
     Ok(Started::Serving(Helper::new(getuid(), gid, network_namespace, port_start, Log::new(asked.verbose))))
 }

@@ -142,3 +142,16 @@ pub fn heed_alarm() -> nix::Result<()> {
     unsafe { signal(Signal::SIGALRM, SigHandler::SigDfl) }?;
     SigSet::from(Signal::SIGALRM).thread_unblock()
 }
+
+/// Gives back the pages of the program's file, which are there again when they are needed: the kernel maps many more than
+/// are touched, and what is done once touches the most.
+pub fn unmap_program() {
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let start = &raw const __executable_start;
+    let length = (&raw const etext).addr().saturating_sub(start.addr());
+    // SAFETY: the linker puts what is only read or run between the two, so that all of it is as it is in the file.
+    let _ = unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) };
+}
