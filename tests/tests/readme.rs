@@ -18,6 +18,7 @@ const TESTS: &[(&str, &str, &str)] = &[
     // It runs this very test.
     ("cargo xtask test", "tree.rs", "the_readme_begins_with_the_two_commands"),
     ("cargo xtask install", "install.rs", "table_is_installed_and_nothing_else"),
+    ("cargo xtask bench", "bench.rs", "a_round_of_the_benchmark_runs_through"),
     ("cargo xtask uninstall", "install.rs", "uninstall_leaves_the_rules"),
     ("rauthbindctl allow", "readme.rs", "rauthbindctl_does_what_is_said"),
     ("rauthbindctl export", "ctl.rs", "what_is_exported_can_be_applied_anywhere"),
@@ -90,7 +91,8 @@ world_test! {
     fn rauthbindctl_does_what_is_said(world) {
         // As if the machine had it.
         fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1").unwrap();
-        for command in block("rauthbindctl allow").commands() {
+        let block = block("rauthbindctl allow");
+        for command in commands(&block) {
             let done = world.command("root", command.split(' ')).run();
             let gets = |user, protocol, address, port| gets(world, user, protocol, address, port);
             match command {
@@ -188,7 +190,7 @@ world_test! {
             "/usr/bin/node has the loader",
         ];
         let block = block("rauthbindctl explain");
-        let commands: Vec<_> = block.commands().collect();
+        let commands: Vec<_> = commands(&block).collect();
         assert_eq!(commands.len(), told.len());
         for (command, told) in commands.into_iter().zip(told) {
             let done = world.command("root", ["sh", "-c", command]).run();
