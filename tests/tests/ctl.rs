@@ -321,6 +321,7 @@ world_test! {
             refuses(world, arguments, 2, reason);
         }
         refuses(world, "allow 80 root", 1, "root needs no rule");
+        refuses(world, "revoke 80 root", 1, "root needs no rule");
         fs::write("/run/tmp/grants", "allow 80 alice\nallow 81 nosuchuser\n").unwrap();
         refuses(world, "apply /run/tmp/grants", 2, "line 2: there is no user \"nosuchuser\"");
         // A number may be anybody's, up to the last one that is one.
@@ -372,6 +373,7 @@ world_test! {
             world.grant(name, "alice");
         }
         world.rule("byport/22", "alice", "root", 0o700);
+        world.rule("byport/80", "root", "root", 0o600);
         world.byuid("4001", "0.0.0.0/0,80\n 0.0.0.0/0,80\n0.0.0.0/0,500-600\n");
         world.byuid("4002", "::/0,80\n");
         fs::set_permissions(format!("{RULES}/byuid/4002"), Permissions::from_mode(0o600)).unwrap();
@@ -381,7 +383,7 @@ world_test! {
             "byaddr/10.0.0.1,443: never reached: byport/443 is looked up first",
             "byaddr/10.0.0.1:25: never reached: byaddr/10.0.0.1,25 is looked up first", "byport/22: others than root can change it",
             "byuid/4001: line 2 grants nothing", "byuid/4001: line 3 does not grant ports 512 to 1023",
-            "byuid/4002: grants nothing: its user cannot read it",
+            "byuid/4002: grants nothing: its user cannot read it", "byuid/4001: line 1 does not decide port 80: byport/80 is looked up first",
         ] {
             assert!(list.contains(finding), "no {finding} in\n{list}");
         }
@@ -394,7 +396,7 @@ world_test! {
                 "subjects": ["alice"], "except": [], "file": "byport/22", "line": null,
             })
         );
-        assert_eq!(json["findings"].as_array().unwrap().len(), 10);
+        assert_eq!(json["findings"].as_array().unwrap().len(), 12);
         assert!(json["findings"].as_array().unwrap().iter().all(|finding| finding["reason"].is_string()));
     }
 }

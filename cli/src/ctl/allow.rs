@@ -25,9 +25,6 @@ use crate::accounts;
 /// [`Error`]; nothing has changed then.
 pub fn allow(asked: &Allow) -> Result<Outcome, Error> {
     let (all, subjects) = read(&asked.grant)?;
-    if subjects.contains(&Subject::User(0)) {
-        return Err(Error::Root);
-    }
     if !asked.yes && all.iter().any(Asked::is_impersonating) {
         return Err(Error::Impersonating);
     }
@@ -104,7 +101,10 @@ pub fn revoke(asked: &Revoke) -> Result<Outcome, Error> {
 }
 
 fn read(grant: &Grant) -> Result<(Vec<Asked>, Vec<Subject>), Error> {
-    let subjects = grant.subjects.iter().map(|text| Subject::parse(text)).collect::<Result<_, _>>()?;
+    let subjects = grant.subjects.iter().map(|text| Subject::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    if subjects.contains(&Subject::User(0)) {
+        return Err(Error::Root);
+    }
     Ok((Asked::all(&grant.ports, grant.addr), subjects))
 }
 

@@ -94,6 +94,9 @@ impl Entry {
 pub fn export() -> Result<Outcome, Error> {
     let rules = RuleSet::read(Path::new(RULES))?;
     output::print(&text_of(&rules, &mut Names::default())?)?;
+    for (_, file, _) in rules.keys().filter(|(.., rule)| rule.is_regular() && rule.text.is_none()) {
+        output::say(&Note::Unread(file.clone()));
+    }
     Ok(Outcome::Good)
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rauthbind_policy::Untrusted;
+use rauthbind_policy::rules::LONGEST_FILE;
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 
 use super::output::escaped;
@@ -55,6 +56,8 @@ pub enum Error {
     NeedsLines,
     /// A rule that is a symbolic link or no file at all, or a file too long to be read.
     NotRegular(String),
+    /// A file would be longer than the helper reads.
+    TooLong(String),
     /// The file system keeps no ACLs, and this rule cannot do without.
     NoAcl(String),
     /// Ports 512 to 1023, without `--yes`.
@@ -85,6 +88,7 @@ impl Error {
             | Error::Conflict(_)
             | Error::NeedsLines
             | Error::NotRegular(_)
+            | Error::TooLong(_)
             | Error::NoAcl(_)
             | Error::Impersonating
             | Error::Root => 1,
@@ -133,6 +137,11 @@ impl fmt::Display for Error {
                 out,
                 "{RULES}/{file} is not a file to be changed (a symbolic link, no regular file, or longer than the helper \
                  reads); see to it by hand"
+            ),
+            Error::TooLong(file) => write!(
+                out,
+                "{RULES}/{file} would be longer than the helper reads, {LONGEST_FILE} bytes; take comments or lines out of \
+                 it"
             ),
             Error::NoAcl(file) => write!(
                 out,

@@ -41,7 +41,10 @@ pub fn list(asked: &List) -> Result<Outcome, Error> {
 fn is_granted_to(grant: &Grant, rules: &RuleSet, who: &Identity) -> bool {
     match grant.line {
         Some(_) => who.user.is_some_and(|user| grant.whom.subjects.contains(&Subject::User(user))),
-        None => rules.0.get(&grant.file).is_some_and(|rule| rule.is_granted_to(who)),
+        None => {
+            earlier(rules, &grant.file).is_none()
+                && rules.0.get(&grant.file).is_some_and(|rule| rule.is_granted_to(who))
+        }
     }
 }
 
@@ -82,7 +85,7 @@ pub fn findings(rules: &RuleSet) -> Vec<Finding> {
     }
     for (file, rule) in &rules.0 {
         let reasons = match user_of(file) {
-            Some((user, impersonating)) => of_lines(rule, user, impersonating),
+            Some((user, impersonating)) => of_lines(rules, rule, user, impersonating),
             None => of_file(rules, file, rule),
         };
         found.extend(reasons.into_iter().map(|reason| finding(file, reason)));
@@ -91,20 +94,25 @@ pub fn findings(rules: &RuleSet) -> Vec<Finding> {
 }
 
 fn of_file(rules: &RuleSet, file: &str, rule: &Rule) -> Vec<String> {
-    let Some(key) = Key::of(file) else {
+    if Key::of(file).is_none() {
         return vec!["no rule: nothing looks for a file of this name (rauthbind-rules(5))".to_owned()];
-    };
-    let by_port = |protocol| rules.of_key(&Key { port: key.port, address: None, protocol });
-    let earlier = match rules.of_key(&key) {
-        Some(first) if first != file => Some(first),
-        _ if file.starts_with(BYPORT) => None,
-        _ => by_port(None).or_else(|| key.protocol.and_then(|protocol| by_port(Some(protocol)))),
-    };
-    let hidden = earlier.map(|earlier| format!("never reached: {} is looked up first", escaped(&earlier)));
+    }
+    let hidden = earlier(rules, file).map(|earlier| format!("never reached: {} is looked up first", escaped(&earlier)));
     of_kind(rule).into_iter().chain(hidden).chain(of_owner(rule)).collect()
 }
 
-fn of_lines(rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
+/// The file that is always looked up before this one, and exists.
+fn earlier(rules: &RuleSet, file: &str) -> Option<String> {
+    let key = Key::of(file)?;
+    let by_port = |protocol| rules.of_key(&Key { port: key.port, address: None, protocol });
+    match rules.of_key(&key) {
+        Some(first) if first != file => Some(first),
+        _ if file.starts_with(BYPORT) => None,
+        _ => by_port(None).or_else(|| key.protocol.and_then(|protocol| by_port(Some(protocol)))),
+    }
+}
+
+fn of_lines(rules: &RuleSet, rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
     let unreadable = match &rule.text {
         _ if !rule.is_regular() => None,
         _ if !rule.is_readable_to(user) => Some("grants nothing: its user cannot read it (chmod 0644)".to_owned()),
@@ -122,7 +130,13 @@ fn of_lines(rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
             _ => None,
         }
     });
-    of_kind(rule).into_iter().chain(unreadable).chain(lines).chain(of_owner(rule)).collect()
+    let of_ports = rules.keys().filter(|(key, ..)| (key.address, key.protocol) == (None, None));
+    let hidden = of_ports.filter_map(|(Key { port, .. }, file, _)| {
+        let grants = |line| Line::read(line, impersonating).iter().any(|line| line.ports.contains(&port));
+        let at = rule.lines().into_iter().position(grants)? + 1;
+        Some(format!("line {at} does not decide port {port}: {file} is looked up first"))
+    });
+    of_kind(rule).into_iter().chain(unreadable).chain(lines).chain(hidden).chain(of_owner(rule)).collect()
 }
 
 fn of_kind(rule: &Rule) -> Option<String> {

@@ -41,6 +41,8 @@ pub enum Note {
     Unprivileged(u16),
     /// Something else than the rule keeps a subject from what was granted: the arguments that tell what.
     StillRefused(String),
+    /// A file whose comments cannot be read.
+    Unread(String),
     /// A rule that was made has a fault.
     Found(Finding),
     /// Ports 512 to 1023 are granted.
@@ -80,6 +82,9 @@ impl fmt::Display for Note {
             }
             Note::StillRefused(arguments) => {
                 write!(out, "the rule is made, but something else keeps it refused; see: rauthbindctl {arguments}")
+            }
+            Note::Unread(file) => {
+                write!(out, "{RULES}/{} cannot be read by this user: its comments are left out", escaped(file))
             }
             Note::Found(Finding { file, reason }) => write!(out, "{RULES}/{}: {reason}", escaped(file)),
             Note::Impersonating => write!(out, "{IMPERSONATING}"),

@@ -14,6 +14,7 @@ use nix::libc;
 use nix::unistd::geteuid;
 use rauthbind_policy::Rules;
 use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
+use rauthbind_policy::rules::LONGEST_FILE;
 use rauthbind_wire::names::RULES;
 
 use super::access;
@@ -55,6 +56,12 @@ pub fn change(plan: impl FnOnce(&RuleSet) -> Result<RuleSet, Error>) -> Result<V
         without_acls(root, directory, &before, &mut after)?;
     }
     let changes = differences(&before, &after);
+    let is_too_long = |rule: &Rule| {
+        rule.text.as_ref().is_some_and(|text| u64::try_from(text.len()).is_ok_and(|length| length > LONGEST_FILE))
+    };
+    if let Some(change) = changes.iter().find(|change| change.after.as_ref().is_some_and(is_too_long)) {
+        return Err(Error::TooLong(change.file.clone()));
+    }
     carry_out(root, &changes)?;
     Ok(changes)
 }
