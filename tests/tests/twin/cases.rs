@@ -316,7 +316,7 @@ struct Edit {
 #[derive(Clone, Copy, Debug)]
 enum Change {
     Insert(char),
-    /// Beside a separator.
+    /// Beside a separator, or at an end.
     Blank(char),
     Delete,
 }
@@ -368,7 +368,7 @@ impl Line {
         for Edit { at, change } in edits {
             let anywhere = (0..=text.len()).collect();
             let beside = text.match_indices(['-', '/', ':', ',']).flat_map(|(index, _)| [index, index + 1]);
-            let beside = beside.chain([text.len()]);
+            let beside = beside.chain([0, text.len()]);
             let places: Vec<_> = if let Change::Blank(_) = change { beside.collect() } else { anywhere };
             let place = *at.get(&places);
             match change {
