@@ -1,4 +1,4 @@
-/* binds KIND COUNT [PROCESSES]: how long a bind(2) takes, in microseconds: what is typical of COUNT. With PROCESSES, each
+/* binds KIND COUNT [PROCESSES]: how long a bind(2) takes, in microseconds: the quickest quarter of COUNT. With PROCESSES, each
  * of which binds COUNT times, the time for all of them divided by the number of binds. Kinds:
  *
  *   granted   127.0.0.1:80
@@ -102,6 +102,6 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < count; i++)
         times[i] = one(kind);
-    tell(typical(times, count));
+    tell(undisturbed(times, count));
     return 0;
 }

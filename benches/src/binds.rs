@@ -37,11 +37,17 @@ pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
             let count = if [ONCE, BY_BROKER, AUTHBIND].contains(&way) { FEW } else { MANY };
             ways.case(way, processors, &format!("binds granted {count}"))
         };
-        Table { title, unit: "µs", about, cases: every_way.map(case).into() }
+        Table { title, unit: "µs", about, is_more_better: false, cases: every_way.map(case).into() }
     };
     let free = |title, about, kind: &str| {
         let case = |way| ways.case(way, Processors::One, &format!("binds {kind} {MANY}"));
-        Table { title, unit: "µs", about, cases: [USER, RAUTHBIND, SUPERVISE, AUTHBIND, privbind()].map(case).into() }
+        Table {
+            title,
+            unit: "µs",
+            about,
+            is_more_better: false,
+            cases: [USER, RAUTHBIND, SUPERVISE, AUTHBIND, privbind()].map(case).into(),
+        }
     };
     let beside = [ROOT, RAUTHBIND, SUPERVISE, AUTHBIND, privbind()];
     let count = |way| if way == AUTHBIND { FEW } else { MANY };
@@ -52,12 +58,13 @@ pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
             ways.case(way, Processors::All, &format!("binds granted {each} {processes}"))
         };
         let about = "Of 127.0.0.1:80, beside each other (SO_REUSEPORT): the time for all, divided by their number.";
-        Table { title, unit: "µs", about, cases: beside.map(case).into() }
+        Table { title, unit: "µs", about, is_more_better: false, cases: beside.map(case).into() }
     };
     let peers = Table {
         title: PEER,
         unit: "µs",
         about: "socket(2), bind(2) beside others (SO_REUSEPORT) and connect(2), on one processor.",
+        is_more_better: false,
         cases: beside.map(peer).into(),
     };
     let mut tables = vec![

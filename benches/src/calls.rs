@@ -17,7 +17,9 @@ const BATCHES: u32 = 500;
 pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
     let table = |title, about, kind: &str| {
         let case = |way| ways.case(way, Processors::One, &format!("calls {kind} {BATCHES}"));
-        Table { title, unit: "µs", about, cases: [USER, ANY_FILTER, SUPERVISE].map(case).into() }
+        Table {
+            title, unit: "µs", about, is_more_better: false, cases: [USER, ANY_FILTER, SUPERVISE].map(case).into()
+        }
     };
     vec![
         table(GETPID, "By syscall(2), the C library aside, on one processor.", "getpid"),

@@ -1,6 +1,6 @@
 //! What was to be reached.
 
-use crate::measure::{Table, median, ratio};
+use crate::measure::Table;
 use crate::ways::{AUTHBIND, ONCE, RAUTHBIND, ROOT, SUPERVISE, USER, privbind};
 use crate::{binds, calls, memory, servers, starts};
 
@@ -18,12 +18,12 @@ pub struct Goal {
 /// All of them, from the figures of their tables.
 #[must_use]
 pub fn goals(tables: &[Table<'_>]) -> Vec<Goal> {
-    let figures = |title: &str, way: &str| {
+    let best = |title: &str, way: &str| {
         let table = tables.iter().find(|table| table.title == title);
-        table.unwrap_or_else(|| panic!("no table {title}")).figures(way).to_vec()
+        table.unwrap_or_else(|| panic!("no table {title}")).best(way)
     };
     let goal = |title: &str, way: &str, other: &str, most: f64| {
-        let is = ratio(&figures(title, way), &figures(title, other));
+        let is = best(title, way) / best(title, other);
         Goal { what: format!("{title}: {way} / {other}"), most, is }
     };
     let mut goals = Vec::new();
@@ -37,15 +37,12 @@ pub fn goals(tables: &[Table<'_>]) -> Vec<Goal> {
         ]);
     }
     goals.extend([binds::HIGH, binds::LOCAL].map(|title| goal(title, RAUTHBIND, USER, 1.03)));
-    let extra = |way| {
-        let pairs = figures(starts::EXEC, way).into_iter().zip(figures(starts::EXEC, USER));
-        pairs.map(|(with, without)| with - without).collect::<Vec<f64>>()
-    };
+    let extra = |way| best(starts::EXEC, way) - best(starts::EXEC, USER);
     let what = format!("{}, what it takes longer: {RAUTHBIND} / {AUTHBIND}", starts::EXEC);
-    goals.push(Goal { what, most: 0.8, is: ratio(&extra(RAUTHBIND), &extra(AUTHBIND)) });
+    goals.push(Goal { what, most: 0.8, is: extra(RAUTHBIND) / extra(AUTHBIND) });
     goals.extend([starts::ON_ONE, starts::ON_ALL].map(|title| goal(title, RAUTHBIND, AUTHBIND, 1.0)));
     let what = format!("{}, in KiB: {RAUTHBIND}", memory::AT_REST);
-    goals.push(Goal { what, most: 500.0, is: median(&figures(memory::AT_REST, RAUTHBIND)) });
+    goals.push(Goal { what, most: 500.0, is: best(memory::AT_REST, RAUTHBIND) });
     for title in [servers::NGINX, servers::NODE] {
         // Within noise, which is about that.
         goals.extend([RAUTHBIND, SUPERVISE].map(|way| goal(title, ROOT, way, 1.02)));

@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`measure`] | tables of cases, measured round by round; medians and ratios |
+//! | [`measure`] | tables of cases, measured round by round; the best of them and their ratios |
 //! | [`ways`] | the ways to run a program that wants port 80 |
 //! | [`binds`] | how long binds take |
 //! | [`calls`] | what a filter costs the system calls that it does not stop |

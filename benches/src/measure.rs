@@ -1,4 +1,4 @@
-//! Tables of cases, measured round by round; medians and ratios.
+//! Tables of cases, measured round by round; the best of them and their ratios.
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ pub struct Table<'w> {
     pub unit: &'static str,
     /// How it is measured.
     pub about: &'static str,
+    /// Whether more is better.
+    pub is_more_better: bool,
     /// The ways.
     pub cases: Vec<Case<'w>>,
 }
@@ -38,14 +40,16 @@ impl fmt::Debug for Case<'_> {
 }
 
 impl Table<'_> {
-    /// The figures of a way.
+    /// The best figure of a way.
     ///
     /// # Panics
-    /// It is not in this table.
+    /// It is not in this table, or was not measured.
     #[must_use]
-    pub fn figures(&self, way: &str) -> &[f64] {
+    pub fn best(&self, way: &str) -> f64 {
         let case = self.cases.iter().find(|case| case.way == way);
-        &case.unwrap_or_else(|| panic!("{way} is not in the table of {}", self.title)).figures
+        let figures = &case.unwrap_or_else(|| panic!("{way} is not in the table of {}", self.title)).figures;
+        let [lowest, highest] = spread(figures);
+        if self.is_more_better { highest } else { lowest }
     }
 }
 
@@ -63,28 +67,10 @@ pub fn measure(tables: &mut [Table<'_>], rounds: usize) {
     }
 }
 
-/// The one in the middle; of an even number, the mean of the two.
-///
-/// # Panics
-/// There are none.
-#[must_use]
-pub fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
-}
-
-/// What is between the lowest and the highest.
+/// The lowest and the highest.
 #[must_use]
 pub fn spread(figures: &[f64]) -> [f64; 2] {
-    [figures.iter().copied().fold(f64::INFINITY, f64::min), figures.iter().copied().fold(0.0, f64::max)]
-}
-
-/// One to the other: the median of what it is in each round.
-#[must_use]
-pub fn ratio(one: &[f64], other: &[f64]) -> f64 {
-    median(&one.iter().zip(other).map(|(one, other)| one / other).collect::<Vec<_>>())
+    [figures.iter().copied().fold(f64::INFINITY, f64::min), figures.iter().copied().fold(f64::NEG_INFINITY, f64::max)]
 }
 
 #[cfg(test)]
@@ -92,15 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(median(&[3.0, 1.0, 200.0]), 3.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 200.0]), 3.0);
-        assert_eq!(median(&[1.0]), 1.0);
-    }
-
-    #[test]
-    fn a_ratio_is_of_the_same_round() {
-        assert_eq!(ratio(&[2.0, 20.0, 200.0], &[1.0, 10.0, 100.0]), 2.0);
+    fn the_best_is_the_lowest_or_the_highest() {
+        let mut case = Case::new("way", || 0.0);
+        case.figures = vec![2.0, 1.0, 3.0];
+        let mut table = Table { title: "", unit: "", about: "", is_more_better: false, cases: vec![case] };
+        assert_eq!(table.best("way"), 1.0);
+        table.is_more_better = true;
+        assert_eq!(table.best("way"), 3.0);
     }
 
     #[test]
@@ -113,9 +97,10 @@ mod tests {
                 1.0
             })
         };
-        let mut tables = [Table { title: "", unit: "", about: "", cases: vec![case("a"), case("b"), case("c")] }];
+        let cases = vec![case("a"), case("b"), case("c")];
+        let mut tables = [Table { title: "", unit: "", about: "", is_more_better: false, cases }];
         measure(&mut tables, 3);
-        assert_eq!(tables[0].figures("b"), [1.0; 3]);
+        assert_eq!(tables[0].cases[1].figures, [1.0; 3]);
         assert_eq!(order.borrow().concat(), "abcbcacab");
     }
 }

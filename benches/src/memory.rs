@@ -19,7 +19,7 @@ pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
                  the launcher and the supervisor too.";
     // How many there are beside the command.
     let cases = [(RAUTHBIND, 1), (SUPERVISE, 3), (privbind(), 1)].map(|(name, count)| case(ways, name, count));
-    vec![Table { title: AT_REST, unit: "KiB", about, cases: cases.into() }]
+    vec![Table { title: AT_REST, unit: "KiB", about, is_more_better: false, cases: cases.into() }]
 }
 
 fn case<'w>(ways: &Ways<'w>, name: &'static str, count: usize) -> Case<'w> {

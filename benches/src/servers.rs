@@ -53,7 +53,7 @@ pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
     let table = |(title, server)| {
         let cases = [ROOT, RAUTHBIND, SUPERVISE, AUTHBIND].map(|way| direct(ways, way, server));
         let cases = cases.into_iter().chain([redirected(ways, server), proxied(ways, server)]);
-        Table { title, unit: "requests/s", about, cases: cases.collect() }
+        Table { title, unit: "requests/s", about, is_more_better: true, cases: cases.collect() }
     };
     SERVERS.map(table).into()
 }

@@ -19,13 +19,13 @@ pub fn tables<'w>(ways: &Ways<'w>) -> Vec<Table<'w>> {
     let launch = |title, processors| {
         let case = |way| ways.case_around(way, processors, &format!("starts {STARTS}"), "true");
         let about = "From before posix_spawn(3) of the launcher to after wait(2): what `time rauthbind true` shows.";
-        Table { title, unit: "µs", about, cases: every_way.map(case).into() }
+        Table { title, unit: "µs", about, is_more_better: false, cases: every_way.map(case).into() }
     };
     let exec = |way| ways.case(way, Processors::One, &format!("starts {STARTS} true"));
     let about = "The same of true(1) alone, by a program that runs under the launcher, on one processor.";
     vec![
         launch(ON_ONE, Processors::One),
         launch(ON_ALL, Processors::All),
-        Table { title: EXEC, unit: "µs", about, cases: every_way.map(exec).into() },
+        Table { title: EXEC, unit: "µs", about, is_more_better: false, cases: every_way.map(exec).into() },
     ]
 }
