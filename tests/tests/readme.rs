@@ -23,8 +23,6 @@ const TESTS: &[(&str, &str, &str)] = &[
     ("rauthbindctl allow", "readme.rs", "rauthbindctl_does_what_is_said"),
     ("rauthbindctl export", "ctl.rs", "what_is_exported_can_be_applied_anywhere"),
     ("rauthbindctl apply", "ctl.rs", "what_is_exported_can_be_applied_anywhere"),
-    ("rauthbindctl doctor", "setup.rs", "a_damaged_installation_is_told"),
-    ("rauthbindctl import", "ctl_import.rs", "what_authbind_grants_is_granted"),
     ("# alice, by the group", "readme.rs", "each_grant_is_one"),
     ("rauthbind python3", "readme.rs", "each_server_serves"),
     ("[Service]", "systemd.rs", "what_the_readme_says_of_systemd_is_so"),
