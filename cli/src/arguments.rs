@@ -14,7 +14,7 @@ pub enum Asked {
 }
 
 /// A command and how to run it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// The command and its arguments; never empty.
     pub command: Vec<OsString>,
@@ -80,20 +80,29 @@ Exit status: that of COMMAND; 125 if rauthbind itself fails, 126 if COMMAND cann
 See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7), rauthbind-helper(8) and rauthbindctl(8).
 ";
 
+/// The text of `authbind --help`.
+pub const AUTHBIND_HELP: &str = "\
+Usage: authbind [--deep | --depth N] [--] COMMAND [ARG...]
+
+authbind's command line for rauthbind: runs COMMAND, which may bind the privileged ports that were granted to its user in
+/etc/rauthbind.
+
+Options:
+  --depth N  cover only COMMAND (N = 1, the default), and the programs that it starts (N = 2), and so on
+  --deep     cover every program that COMMAND starts, directly or not
+  --help     show this and exit
+
+Exit status: that of COMMAND; 255 if it is not run.
+
+See authbind(1) and rauthbind(1).
+";
+
 /// Reads the command line.
 ///
 /// # Errors
 /// lexopt's, whose wording names the argument.
 pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
-    let mut run = Run {
-        command: Vec::new(),
-        user: None,
-        group: None,
-        user_environment: false,
-        mode: Mode::Auto,
-        depth: None,
-        verbose: false,
-    };
+    let mut run = Run::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('u') => run.user = Some(parser.value()?.string()?),
@@ -107,21 +116,45 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
             Short('V') | Long("version") => {
                 return Ok(Asked::Text(concat!("rauthbind ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
             }
-            Value(command) => {
-                run.command = std::iter::once(command).chain(parser.raw_args()?).collect();
-            }
+            Value(command) => run.command = with_arguments(command, &mut parser)?,
             _ => return Err(argument.unexpected()),
         }
-    }
-    if run.command.is_empty() {
-        return Err("no command was given".into());
     }
     for (option, given) in [("-g", run.group.is_some()), ("--user-env", run.user_environment)] {
         if given && run.user.is_none() {
             return Err(format!("{option} needs -u USER").into());
         }
     }
-    Ok(Asked::Run(run))
+    run.asked()
+}
+
+/// Reads the command line of the command `authbind`, which has authbind's options.
+///
+/// # Errors
+/// lexopt's, whose wording names the argument.
+pub fn parse_authbind(mut parser: lexopt::Parser) -> Result<Asked, lexopt::Error> {
+    let mut run = Run { depth: Some(1), ..Run::default() };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("deep") => run.depth = None,
+            Long("depth") => run.depth = Some(depth(&parser.value()?.string()?)?),
+            Long("help") => return Ok(Asked::Text(AUTHBIND_HELP.to_owned())),
+            Value(command) => run.command = with_arguments(command, &mut parser)?,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    run.asked()
+}
+
+impl Run {
+    fn asked(self) -> Result<Asked, lexopt::Error> {
+        if self.command.is_empty() { Err("no command was given".into()) } else { Ok(Asked::Run(self)) }
+    }
+}
+
+/// The command and all that follows it: options end where it begins.
+fn with_arguments(command: OsString, parser: &mut lexopt::Parser) -> Result<Vec<OsString>, lexopt::Error> {
+    Ok(std::iter::once(command).chain(parser.raw_args()?).collect())
 }
 
 fn mode(text: &str) -> Result<Mode, lexopt::Error> {
@@ -142,12 +175,20 @@ fn depth(text: &str) -> Result<u32, lexopt::Error> {
 mod tests {
     use super::*;
 
-    fn run(arguments: &[&str]) -> Result<Run, String> {
-        match parse(lexopt::Parser::from_args(arguments)) {
+    fn run_of(asked: Result<Asked, lexopt::Error>) -> Result<Run, String> {
+        match asked {
             Ok(Asked::Run(run)) => Ok(run),
             Ok(Asked::Text(text)) => panic!("asked for {text}"),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn run(arguments: &[&str]) -> Result<Run, String> {
+        run_of(parse(lexopt::Parser::from_args(arguments)))
+    }
+
+    fn run_authbind(arguments: &[&str]) -> Result<Run, String> {
+        run_of(parse_authbind(lexopt::Parser::from_args(arguments)))
     }
 
     #[test]
@@ -187,6 +228,27 @@ mod tests {
         ] {
             let error = run(arguments).unwrap_err();
             assert!(error.contains(named), "{arguments:?}: {error}");
+        }
+    }
+    #[test]
+    fn authbind_covers_one_level_unless_told_otherwise() {
+        for (options, depth) in [
+            (&[][..], Some(1)),
+            (&["--deep"], None),
+            (&["--depth", "3"], Some(3)),
+            (&["--deep", "--depth", "2"], Some(2)),
+            (&["--depth", "2", "--deep"], None),
+        ] {
+            let run = run_authbind(&[options, &["ls", "--deep", "-u"]].concat()).unwrap();
+            assert_eq!(
+                run,
+                Run { command: ["ls", "--deep", "-u"].map(OsString::from).into(), depth, ..Run::default() }
+            );
+        }
+        for wrong in
+            [&["--depth", "0", "ls"][..], &["--depth"], &["--frobnicate", "ls"], &["-u", "bob", "ls"], &["--deep"]]
+        {
+            assert!(run_authbind(wrong).is_err(), "{wrong:?} was taken");
         }
     }
 }

@@ -13,7 +13,12 @@ use crate::accounts::GETENT;
 #[derive(Debug)]
 pub enum Error {
     /// The command line makes no sense.
-    Usage(lexopt::Error),
+    Usage {
+        /// Whose it is.
+        program: &'static str,
+        /// What is wrong with it.
+        error: lexopt::Error,
+    },
     /// What was asked for cannot be printed.
     Output(io::Error),
     /// Run setuid, setgid or with file capabilities: everybody would get what is meant for one.
@@ -55,7 +60,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(error) => write!(out, "{error}; try 'rauthbind --help'"),
+            Error::Usage { program, error } => write!(out, "{error}; try '{program} --help'"),
             Error::Output(error) => write!(out, "standard output: {error}"),
             Error::Secure(path) => {
                 let path = path.display();

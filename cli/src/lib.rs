@@ -40,21 +40,26 @@ use std::os::fd::AsFd as _;
 use arguments::Asked;
 use error::Error;
 
-/// Runs the program; gives its exit status where it did not become the command.
+/// What authbind ends with where it has not become the command.
+const AUTHBIND_FAILED: c_int = 255;
+
+/// Runs rauthbind; gives its exit status where it did not become the command.
 pub fn main() -> c_int {
-    let error = match arguments::parse(lexopt::Parser::from_env()) {
-        Ok(Asked::Text(text)) => match print(&text) {
-            Ok(()) => return 0,
-            Err(error) => Error::Output(error),
-        },
-        Ok(Asked::Run(run)) => match launch::launch(&run) {
-            Ok(status) => return status,
-            Err(error) => error,
-        },
-        Err(error) => Error::Usage(error),
+    run("rauthbind", arguments::parse(lexopt::Parser::from_env())).unwrap_or_else(|error| error.exit_status())
+}
+
+/// Runs the command `authbind`, which is rauthbind with authbind's command line and exit status.
+pub fn authbind_main() -> c_int {
+    run("authbind", arguments::parse_authbind(lexopt::Parser::from_env())).unwrap_or(AUTHBIND_FAILED)
+}
+
+fn run(program: &'static str, asked: Result<Asked, lexopt::Error>) -> Result<c_int, Error> {
+    let done = match asked {
+        Ok(Asked::Text(text)) => print(&text).map(|()| 0).map_err(Error::Output),
+        Ok(Asked::Run(run)) => launch::launch(&run),
+        Err(error) => Err(Error::Usage { program, error }),
     };
-    say(&error);
-    error.exit_status()
+    done.inspect_err(|error| say(error))
 }
 
 /// Prints what was asked for. Past std's standard output, to which a closed one is as good as any.
