@@ -25,7 +25,7 @@ const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
 
 fn tree(destdir: impl Into<PathBuf>) -> Tree {
-    Tree { prefix: DEFAULT_PREFIX.into(), destdir: destdir.into() }
+    Tree { prefix: DEFAULT_PREFIX.into(), destdir: destdir.into(), authbind: false }
 }
 
 fn staged(to: &str) -> PathBuf {
@@ -54,7 +54,7 @@ fn found(root: &Path) -> BTreeMap<PathBuf, Entry> {
 fn promised(tree: &Tree) -> BTreeMap<PathBuf, Entry> {
     let entry = |mode, capability: Option<&[u8]>| Entry { mode, owner: (0, 0), capability: capability.map(Vec::from) };
     let mut all = BTreeMap::new();
-    for row in TABLE {
+    for row in tree.rows() {
         let path = tree.path(row.to);
         for above in path.ancestors().skip(1).take_while(|above| *above != tree.destdir) {
             all.entry(above.to_owned()).or_insert_with(|| entry(DIRECTORY | 0o755, None));
@@ -205,7 +205,7 @@ world_test! {
 world_test! {
     /// A prefix that nothing is built for is refused before anything is put in place.
     fn prefix_must_be_the_built_one(_world) {
-        let tree = Tree { prefix: "/opt/other".into(), destdir: "/run/other".into() };
+        let tree = Tree { prefix: "/opt/other".into(), destdir: "/run/other".into(), authbind: false };
         assert!(matches!(install_built(&tree), Err(Error::NotBuiltFor(prefix)) if prefix == "/opt/other"));
         assert!(!tree.destdir.exists());
     }

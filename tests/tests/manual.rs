@@ -12,7 +12,7 @@ use rauthbind_wire::names::{
     BROKER, BROKER_ARGUMENT, CHANNEL, DEPTH, HELPER, LD_PRELOAD, LOG_SOCKET, ONCE, RULES, SHIM, SUPERVISED,
     UNPRIVILEGED_PORT_START, VERBOSE,
 };
-use xtask::layout::{DEFAULT_PREFIX, TABLE, Tree};
+use xtask::layout::{DEFAULT_PREFIX, Tree};
 
 /// A page of the manual.
 struct Page {
@@ -171,8 +171,8 @@ fn the_paths_and_variables_are_known() {
     for name in [BROKER, HELPER, LD_PRELOAD, LOG_SOCKET, RULES, SHIM, UNPRIVILEGED_PORT_START].iter().chain(&ours) {
         assert!(all.contains(name), "no page names {name}");
     }
-    let tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: "/".into() };
-    let installed: Vec<PathBuf> = TABLE.iter().map(|row| tree.path(row.to)).collect();
+    let tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: "/".into(), authbind: true };
+    let installed: Vec<PathBuf> = tree.rows().map(|row| tree.path(row.to)).collect();
     let is_installed = |path: &Path| installed.iter().any(|known| known == path);
     let holds_rules = |path: &Path| is_installed(path) && path.starts_with(RULES) && path != Path::new(RULES);
     for word in all.split(|c: char| c.is_whitespace() || ",:\"'\\()=<>;".contains(c)) {

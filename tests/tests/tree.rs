@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rauthbind_tests::{checkout, source};
-use xtask::layout::{DEFAULT_PREFIX, TABLE, Tree};
+use xtask::layout::{DEFAULT_PREFIX, Tree};
 
 /// Every Rust file below these folders, relative to the root.
 fn sources(folders: &[&str]) -> Vec<String> {
@@ -144,8 +144,8 @@ fn the_units_know_the_names() {
 #[test]
 fn everything_is_looked_for_where_it_is_installed() {
     use rauthbind_wire::names::{HELPER, RULES, SHIM};
-    let tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: "/".into() };
-    let installed: Vec<PathBuf> = TABLE.iter().map(|row| tree.path(row.to)).collect();
+    let tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: "/".into(), authbind: false };
+    let installed: Vec<PathBuf> = tree.rows().map(|row| tree.path(row.to)).collect();
     for name in [HELPER, SHIM, RULES] {
         assert!(installed.iter().any(|path| path == Path::new(name)), "{name} is not installed");
     }

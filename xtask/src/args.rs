@@ -64,8 +64,8 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
         "demo" => (DEMO_HELP, &[]),
         "test" => (TEST_HELP, &[]),
         "bench" => (BENCH_HELP, &["rounds"]),
-        "install" => (INSTALL_HELP, &["prefix", "destdir", "no-build"]),
-        "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir"]),
+        "install" => (INSTALL_HELP, &["prefix", "destdir", "authbind-compat", "no-build"]),
+        "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir", "authbind-compat"]),
         _ => return Err(Value(name.into()).unexpected().into()),
     };
     let Some(Options { tree, build, rounds }) = options(&mut parser, allowed)? else { return Ok(Command::Help(help)) };
@@ -88,7 +88,7 @@ struct Options {
 
 /// The options after the command's name; none of them where help is asked for instead.
 fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Error> {
-    let mut tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: PathBuf::from("/") };
+    let mut tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: PathBuf::from("/"), authbind: false };
     let mut build = true;
     let mut rounds = ROUNDS;
     while let Some(arg) = parser.next()? {
@@ -97,6 +97,7 @@ fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Err
             Long(name) if !allowed.contains(&name) => return Err(arg.unexpected().into()),
             Long("prefix") => tree.prefix = checked_prefix(parser.value()?.string()?)?,
             Long("destdir") => tree.destdir = absolute(parser.value()?.into())?,
+            Long("authbind-compat") => tree.authbind = true,
             Long("no-build") => build = false,
             Long("rounds") => rounds = parser.value()?.parse()?,
             other => return Err(other.unexpected().into()),
@@ -182,11 +183,12 @@ Exit status: 0 where everything could be measured, whatever the figures, else 1.
 const INSTALL_HELP: &str = "\
 Builds rauthbind and puts it in place: programs, library, man pages, completions, and the directories for the rules.
 
-Usage: cargo xtask install [--prefix DIR] [--destdir DIR] [--no-build]
+Usage: cargo xtask install [--prefix DIR] [--destdir DIR] [--authbind-compat] [--no-build]
 
-  --prefix DIR    where the programs will be at run time; fixed in them when they are built [default: /usr/local]
-  --destdir DIR   put the tree below DIR instead of /, to make a package of it
-  --no-build      install what the last `cargo xtask install` with the same --prefix has built
+  --prefix DIR       where the programs will be at run time; fixed in them when they are built [default: /usr/local]
+  --destdir DIR      put the tree below DIR instead of /, to make a package of it
+  --authbind-compat  and the command authbind, for scripts that call it; see authbind(1), which comes with it
+  --no-build         install what the last `cargo xtask install` with the same --prefix has built
 
 Nothing is setuid. The helper alone gets a capability, cap_net_bind_service=p, so the file system must keep extended
 attributes. The rules are in /etc/rauthbind, whatever the prefix; rules that are there already stay as they are.
@@ -197,10 +199,11 @@ Needs root (or sudo), because everything belongs to root.
 const UNINSTALL_HELP: &str = "\
 Takes away what `cargo xtask install` with the same options has put in place. The rules in /etc/rauthbind stay.
 
-Usage: cargo xtask uninstall [--prefix DIR] [--destdir DIR]
+Usage: cargo xtask uninstall [--prefix DIR] [--destdir DIR] [--authbind-compat]
 
-  --prefix DIR    as it was for install [default: /usr/local]
-  --destdir DIR   as it was for install
+  --prefix DIR       as it was for install [default: /usr/local]
+  --destdir DIR      as it was for install
+  --authbind-compat  as it was for install
 
 Servers that run keep their helper and their ports; programs that they start are no longer covered. Needs root (or sudo).
 ";
@@ -218,7 +221,7 @@ mod tests {
     }
 
     fn tree(prefix: &str, destdir: &str) -> Tree {
-        Tree { prefix: prefix.into(), destdir: destdir.into() }
+        Tree { prefix: prefix.into(), destdir: destdir.into(), authbind: false }
     }
 
     #[test]
@@ -233,6 +236,8 @@ mod tests {
             Command::Install { tree: tree("/opt/r", "/d"), build: false }
         );
         assert_eq!(parsed(&format!("uninstall {both}")).unwrap(), Command::Uninstall { tree: tree("/opt/r", "/d") });
+        let tree = Tree { authbind: true, ..tree("/usr/local", "/") };
+        assert_eq!(parsed("uninstall --authbind-compat").unwrap(), Command::Uninstall { tree });
     }
 
     #[test]

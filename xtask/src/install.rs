@@ -10,7 +10,7 @@ use xattr::FileExt;
 
 use crate::cargo::Workspace;
 use crate::error::Error;
-use crate::layout::{CAPABILITY_ATTRIBUTE, DEFAULT_PREFIX, Origin, RULES, Row, TABLE, Tree};
+use crate::layout::{CAPABILITY_ATTRIBUTE, DEFAULT_PREFIX, Origin, RULES, Row, Tree};
 use crate::root;
 
 const ROOT: Option<u32> = Some(0);
@@ -41,7 +41,7 @@ pub fn install_built(tree: &Tree) -> Result<(), Error> {
     let workspace = Workspace::find()?;
     workspace.check_built_for(&tree.prefix)?;
     refuse_links(tree)?;
-    TABLE.iter().try_for_each(|row| put(&workspace, tree, row))
+    tree.rows().try_for_each(|row| put(&workspace, tree, row))
 }
 
 /// Builds and installs into a fresh `target/stage`, for tests and demo.
@@ -52,7 +52,7 @@ pub fn stage(workspace: &Workspace) -> Result<PathBuf, Error> {
     let stage = workspace.target.join("stage");
     remove_tree(&stage)?;
     workspace.build(DEFAULT_PREFIX)?;
-    install_built(&Tree { prefix: DEFAULT_PREFIX.into(), destdir: stage.clone() })?;
+    install_built(&Tree { prefix: DEFAULT_PREFIX.into(), destdir: stage.clone(), authbind: false })?;
     Ok(stage)
 }
 
@@ -74,7 +74,7 @@ pub fn uninstall(tree: &Tree) -> Result<(), Error> {
         return by_sudo(&["uninstall"], tree);
     }
     refuse_links(tree)?;
-    for row in TABLE.iter().rev() {
+    for row in tree.rows().rev() {
         let path = tree.path(row.to);
         match row.origin {
             Origin::RulesDirectory => {}
@@ -92,7 +92,7 @@ fn refuse_links(tree: &Tree) -> Result<(), Error> {
     if tree.destdir == Path::new("/") {
         return Ok(());
     }
-    for path in TABLE.iter().map(|row| tree.path(row.to)) {
+    for path in tree.rows().map(|row| tree.path(row.to)) {
         let below = path.ancestors().take_while(|part| *part != tree.destdir);
         if let Some(link) = below.filter(|part| part.is_symlink()).last() {
             return Err(Error::Link(link.to_owned()));
@@ -105,7 +105,8 @@ fn refuse_links(tree: &Tree) -> Result<(), Error> {
 fn by_sudo(command: &[&str], tree: &Tree) -> Result<(), Error> {
     let own = env::current_exe().map_err(Error::file("find", Path::new("/proc/self/exe")))?;
     let mut again = root::command(own);
-    root::run(again.args(command).args(["--prefix", &tree.prefix, "--destdir"]).arg(&tree.destdir))
+    again.args(command).args(["--prefix", &tree.prefix, "--destdir"]).arg(&tree.destdir);
+    root::run(again.args(tree.authbind.then_some("--authbind-compat")))
 }
 
 fn put(workspace: &Workspace, tree: &Tree, row: &Row) -> Result<(), Error> {
@@ -149,10 +150,7 @@ fn put_file(from: &Path, to: &Path, row: &Row, prefix: &str) -> Result<(), Error
 }
 
 fn write_new(from: &Path, new: &Path, row: &Row, prefix: &str) -> Result<(), Error> {
-    let mut content = fs::read(from).map_err(Error::file("read", from))?;
-    if matches!(row.origin, Origin::ForPrefix(_)) {
-        content = String::from_utf8_lossy(&content).replace(DEFAULT_PREFIX, prefix).into_bytes();
-    }
+    let content = content(from, row, prefix)?;
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(new).map_err(Error::file("create", new))?;
     file.write_all(&content)
@@ -165,6 +163,15 @@ fn write_new(from: &Path, new: &Path, row: &Row, prefix: &str) -> Result<(), Err
         file.set_xattr(CAPABILITY_ATTRIBUTE, capability).map_err(failed)?;
     }
     file.sync_all().map_err(Error::file("write", new))
+}
+
+/// What is written for a row.
+pub(crate) fn content(from: &Path, row: &Row, prefix: &str) -> Result<Vec<u8>, Error> {
+    let content = fs::read(from).map_err(Error::file("read", from))?;
+    Ok(match row.origin {
+        Origin::ForPrefix(_) => String::from_utf8_lossy(&content).replace(DEFAULT_PREFIX, prefix).into_bytes(),
+        _ => content,
+    })
 }
 
 /// Removes a file, which may be gone already.

@@ -56,11 +56,11 @@ pub const TABLE: &[Row] = &[
     row("lib/rauthbind/librauthbind.so", 0o644, Origin::Library("rauthbind-shim")),
     row("bin/rauthbind", 0o755, Origin::Program("rauthbind")),
     row("sbin/rauthbindctl", 0o755, Origin::Program("rauthbind")),
-    row("share/man/man1/rauthbind.1", 0o644, Origin::Checkout("docs/man/rauthbind.1")),
-    row("share/man/man5/rauthbind-rules.5", 0o644, Origin::Checkout("docs/man/rauthbind-rules.5")),
-    row("share/man/man7/rauthbind-recipes.7", 0o644, Origin::Checkout("docs/man/rauthbind-recipes.7")),
-    row("share/man/man8/rauthbind-helper.8", 0o644, Origin::Checkout("docs/man/rauthbind-helper.8")),
-    row("share/man/man8/rauthbindctl.8", 0o644, Origin::Checkout("docs/man/rauthbindctl.8")),
+    row("share/man/man1/rauthbind.1", 0o644, Origin::ForPrefix("docs/man/rauthbind.1")),
+    row("share/man/man5/rauthbind-rules.5", 0o644, Origin::ForPrefix("docs/man/rauthbind-rules.5")),
+    row("share/man/man7/rauthbind-recipes.7", 0o644, Origin::ForPrefix("docs/man/rauthbind-recipes.7")),
+    row("share/man/man8/rauthbind-helper.8", 0o644, Origin::ForPrefix("docs/man/rauthbind-helper.8")),
+    row("share/man/man8/rauthbindctl.8", 0o644, Origin::ForPrefix("docs/man/rauthbindctl.8")),
     row("share/bash-completion/completions/rauthbind", 0o644, Origin::Checkout("packaging/completions/rauthbind.bash")),
     row("share/zsh/site-functions/_rauthbind", 0o644, Origin::Checkout("packaging/completions/_rauthbind")),
     row(
@@ -96,6 +96,12 @@ pub const TABLE: &[Row] = &[
     row("/etc/rauthbind/byuid", 0o755, Origin::RulesDirectory),
 ];
 
+/// What is installed in addition where scripts are to find the command `authbind`.
+pub const AUTHBIND: &[Row] = &[
+    row("bin/authbind", 0o755, Origin::Program("rauthbind")),
+    row("share/man/man1/authbind.1", 0o644, Origin::ForPrefix("docs/man/authbind.1")),
+];
+
 const fn row(to: &'static str, mode: u32, origin: Origin) -> Row {
     Row { to, mode, origin }
 }
@@ -109,7 +115,10 @@ pub const DEFAULT_PREFIX: &str = "/usr/local";
 /// The extended attribute that file capabilities are kept in.
 pub const CAPABILITY_ATTRIBUTE: &str = "security.capability";
 
-/// `cap_net_bind_service=p` as the kernel keeps it (`struct vfs_cap_data` of linux/capability.h): revision 2 without the
+/// The helper's capability, as setcap(8) takes it.
+pub const CAPABILITY_TEXT: &str = "cap_net_bind_service=p";
+
+/// [`CAPABILITY_TEXT`] as the kernel keeps it (`struct vfs_cap_data` of linux/capability.h): revision 2 without the
 /// effective flag, then permitted and inheritable, low and high words, little-endian.
 pub const CAPABILITY: [u8; 20] = {
     const CAP_NET_BIND_SERVICE: u8 = 10;
@@ -144,9 +153,17 @@ pub struct Tree {
     pub prefix: String,
     /// The directory that takes the place of `/`.
     pub destdir: PathBuf,
+    /// Whether [`AUTHBIND`] belongs to it.
+    pub authbind: bool,
 }
 
 impl Tree {
+    /// What it holds.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = &'static Row> + use<> {
+        let authbind: &[Row] = if self.authbind { AUTHBIND } else { &[] };
+        TABLE.iter().chain(authbind)
+    }
+
     /// Where a [`Row::to`] is on this machine.
     #[must_use]
     pub fn path(&self, to: &str) -> PathBuf {
@@ -161,7 +178,7 @@ mod tests {
 
     #[test]
     fn only_what_is_relative_is_below_the_prefix() {
-        let tree = Tree { prefix: "/opt/r".into(), destdir: "/stage".into() };
+        let tree = Tree { prefix: "/opt/r".into(), destdir: "/stage".into(), authbind: false };
         assert_eq!(tree.path("bin/rauthbind"), Path::new("/stage/opt/r/bin/rauthbind"));
         assert_eq!(tree.path(RULES), Path::new("/stage/etc/rauthbind"));
     }
