@@ -9,6 +9,7 @@
 //! | [`helper`] | the helper, and what it holds |
 //! | [`proof`] | what proves that a server works and is the user's |
 //! | [`readme`] | what README.md tells its reader to type |
+//! | [`packages`] | the packages, and a sandbox to install them in |
 //! | [`log`] | what arrives at /dev/log |
 //! | [`sys`] | system calls that nix does not have |
 //! | [`demo`] | what `cargo xtask demo` shows |
@@ -35,6 +36,7 @@ pub mod demo;
 pub mod helper;
 pub mod log;
 pub mod net;
+pub mod packages;
 pub mod process;
 pub mod proof;
 pub mod readme;

@@ -8,9 +8,12 @@ mod machine;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::write;
+use rauthbind_tests::packages::{add_layers, deb};
 use rauthbind_tests::proof::{alices_holders, get};
 use rauthbind_tests::readme::{block, phrase};
 use rauthbind_tests::{Signal, Stranger, World, holders, processes_named, wait_until, world_test};
@@ -426,5 +429,34 @@ world_test! {
         alice.start("web.service");
         let _ = serves(&alice, "web.service", 80);
         stops(&alice, "web.service", 80);
+    }
+}
+
+world_test! {
+    /// The broker outlives an upgrade of its package, and goes with the package.
+    fn a_debian_package_stops_what_it_takes_away(world) {
+        const DPKG: [&str; 3] = ["dpkg", "--force-depends", "--install"];
+        add_layers(world);
+        let installed = "/usr/lib/systemd/system";
+        // Where this machine looks for units, there are those of the staged tree elsewhere.
+        fs::create_dir_all("/usr/local/lib/systemd/system").unwrap();
+        for unit in BROKER {
+            symlink(format!("{installed}/{unit}"), format!("/usr/local/lib/systemd/system/{unit}")).unwrap();
+        }
+        for revision in ["1", "2"] {
+            fs::copy(deb("rauthbind", revision), format!("/run/tmp/{revision}.deb")).unwrap();
+        }
+        let machine = Machine::boot(world);
+        let system = &machine.system;
+        // Its /var is empty.
+        let _ = system.run(&["sh", "-c", "mkdir -p /var/lib/dpkg && touch /var/lib/dpkg/status"]).successful();
+        let _ = system.run(&[&DPKG[..], &["/run/tmp/1.deb"]].concat()).successful();
+        system.start(BROKER[0]);
+        let _ = system.run(&[&DPKG[..], &["/run/tmp/2.deb"]].concat()).successful();
+        assert_eq!(system.property(BROKER[0], "ActiveState"), "active");
+
+        let _ = system.run(&["dpkg", "--remove", "rauthbind"]).successful();
+        assert_eq!(system.property(BROKER[0], "ActiveState"), "inactive");
+        assert!(!Path::new("/run/rauthbind").exists());
     }
 }

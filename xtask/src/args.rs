@@ -9,6 +9,7 @@ use lexopt::{Parser, ValueExt};
 
 use crate::error::Error;
 use crate::layout::{DEFAULT_PREFIX, Tree};
+use crate::package::Format;
 
 /// How often `bench` measures, if it is not told.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(15).unwrap();
@@ -36,6 +37,13 @@ pub enum Command {
         tree: Tree,
         /// Whether to build it first.
         build: bool,
+    },
+    /// Make packages.
+    Package {
+        /// Of this kind.
+        format: Format,
+        /// What tells packages of the same version apart.
+        revision: String,
     },
     /// Take the tree away, rules excepted.
     Uninstall {
@@ -66,16 +74,20 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
         "bench" => (BENCH_HELP, &["rounds"]),
         "install" => (INSTALL_HELP, &["prefix", "destdir", "authbind-compat", "no-build"]),
         "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir", "authbind-compat"]),
+        "package" => (PACKAGE_HELP, &["revision"]),
         _ => return Err(Value(name.into()).unexpected().into()),
     };
-    let Some(Options { tree, build, rounds }) = options(&mut parser, allowed)? else { return Ok(Command::Help(help)) };
+    let Some(Options { tree, build, rounds, format, revision }) = options(&mut parser, allowed)? else {
+        return Ok(Command::Help(help));
+    };
     match name {
         "test" => Ok(Command::Test { filters }),
         _ if !filters.is_empty() => Err(Error::Usage("only `test` takes arguments after --".into())),
         "demo" => Ok(Command::Demo),
         "bench" => Ok(Command::Bench { rounds }),
         "install" => Ok(Command::Install { tree, build }),
-        _ => Ok(Command::Uninstall { tree }),
+        "uninstall" => Ok(Command::Uninstall { tree }),
+        _ => Ok(Command::Package { format: format.ok_or_else(|| Error::Usage("deb or rpm?".into()))?, revision }),
     }
 }
 
@@ -84,6 +96,8 @@ struct Options {
     tree: Tree,
     build: bool,
     rounds: NonZeroU32,
+    format: Option<Format>,
+    revision: String,
 }
 
 /// The options after the command's name; none of them where help is asked for instead.
@@ -91,6 +105,8 @@ fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Err
     let mut tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: PathBuf::from("/"), authbind: false };
     let mut build = true;
     let mut rounds = ROUNDS;
+    let mut format = None;
+    let mut revision = String::from("1");
     while let Some(arg) = parser.next()? {
         match arg {
             Long("help") | Short('h') => return Ok(None),
@@ -100,10 +116,25 @@ fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Err
             Long("authbind-compat") => tree.authbind = true,
             Long("no-build") => build = false,
             Long("rounds") => rounds = parser.value()?.parse()?,
+            Long("revision") => revision = checked_revision(parser.value()?.string()?)?,
+            Value(name) if allowed.contains(&"revision") && format.is_none() => {
+                format = match name.to_str() {
+                    Some("deb") => Some(Format::Deb),
+                    Some("rpm") => Some(Format::Rpm),
+                    _ => return Err(Value(name).unexpected().into()),
+                }
+            }
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Some(Options { tree, build, rounds }))
+    Ok(Some(Options { tree, build, rounds, format, revision }))
+}
+
+/// What both kinds of packages take as a revision.
+fn checked_revision(revision: String) -> Result<String, Error> {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '+' | '~');
+    let starts = revision.starts_with(|c: char| c.is_ascii_digit());
+    if starts && revision.chars().all(is_one) { Ok(revision) } else { Err(Error::Revision(revision)) }
 }
 
 /// The same rule as in wire's build script, which says why; here so that it is told before anything is built.
@@ -126,6 +157,7 @@ Usage: cargo xtask COMMAND [OPTION...]
   bench       measure it beside authbind and privbind
   install     build it and put it in place
   uninstall   take it away again; your rules stay
+  package     make a package for dpkg or rpm
 
 `cargo xtask COMMAND --help` says what each one does. All of them work as root, and as an ordinary user with sudo.
 ";
@@ -156,9 +188,10 @@ Usage: cargo xtask test [-- FILTER...]
   4  cargo doc, warnings denied
   5  unit tests of every package
   6  release build, installed into target/stage
-  7  end-to-end tests: real servers, each test in namespaces of its own, against target/stage
+  7  packages for dpkg and rpm, in target/packages
+  8  end-to-end tests: real servers, each test in namespaces of its own, against target/stage and target/packages
 
-Arguments after -- go to the test programs of step 7, as in `cargo xtask test -- --exact shim_exports_bind_alone`.
+Arguments after -- go to the test programs of step 8, as in `cargo xtask test -- --exact shim_exports_bind_alone`.
 Needs root (or sudo) for missing packages, for the root-owned files of target/stage, and for namespaces.
 `sudo rm -r target/stage` removes what step 6 leaves.
 Exit status: 0 where everything passed, else 1.
@@ -208,6 +241,19 @@ Usage: cargo xtask uninstall [--prefix DIR] [--destdir DIR] [--authbind-compat]
 Servers that run keep their helper and their ports; programs that they start are no longer covered. Needs root (or sudo).
 ";
 
+const PACKAGE_HELP: &str = "\
+Builds rauthbind for the prefix /usr and makes two packages of it in target/packages: rauthbind, and rauthbind-authbind,
+which is the command authbind for scripts that call it.
+
+Usage: cargo xtask package deb|rpm [--revision N]
+
+  deb           for Debian and its kin, by cargo-deb
+  rpm           for Fedora and its kin, by cargo-generate-rpm
+  --revision N  what tells packages of the same version apart; begins with a digit [default: 1]
+
+The tool is built into target/tools the first time, in a pinned version, which takes a few minutes. Needs no root.
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +287,13 @@ mod tests {
     }
 
     #[test]
+    fn packages_of_both_kinds() {
+        let package = |format, revision: &str| Command::Package { format, revision: revision.into() };
+        assert_eq!(parsed("package deb").unwrap(), package(Format::Deb, "1"));
+        assert_eq!(parsed("package rpm --revision 2~rc1").unwrap(), package(Format::Rpm, "2~rc1"));
+    }
+
+    #[test]
     fn what_follows_the_dashes_goes_to_the_tests() {
         let filters = vec!["--exact".into(), "a".into(), "--".into(), "b".into()];
         assert_eq!(parsed("test -- --exact a -- b").unwrap(), Command::Test { filters });
@@ -256,6 +309,7 @@ mod tests {
             ("bench --help", BENCH_HELP),
             ("install --prefix /x --help", INSTALL_HELP),
             ("uninstall --help", UNINSTALL_HELP),
+            ("package deb -h", PACKAGE_HELP),
         ] {
             assert_eq!(parsed(line).unwrap(), Command::Help(help), "{line}");
         }
@@ -277,6 +331,12 @@ mod tests {
             "install --prefix",
             "install -- x",
             "install --no-build=yes",
+            "install deb",
+            "package",
+            "package dmg",
+            "package deb rpm",
+            "package deb --prefix /opt",
+            "package deb --revision x-1",
         ] {
             assert!(parsed(line).is_err(), "{line:?} was taken");
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -88,11 +89,18 @@ impl Workspace {
     /// A cargo command of this workspace.
     #[must_use]
     pub fn cargo(&self, args: &[&str]) -> Command {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(args);
+        cargo
+    }
+
+    /// A command that is, or calls, cargo.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         // A prefix in the environment is not what was asked for; and leaving the default unset, as everyone does who
         // types `cargo build`, is what keeps cargo from building everything twice.
-        cargo.args(args).current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).env_remove("RAUTHBIND_PREFIX");
-        cargo
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).env_remove("RAUTHBIND_PREFIX");
+        command
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use crate::cargo::{Workspace, target_variable};
 use crate::error::Error;
+use crate::package::{self, Format};
 use crate::{install, kernels, packages, root};
 
 /// Runs every step.
@@ -36,7 +37,13 @@ pub fn run(filters: &[OsString]) -> Result<(), Error> {
     heading(6, "release build, installed into target/stage");
     let stage = install::stage(&workspace)?;
 
-    heading(7, "end-to-end tests");
+    heading(7, "packages in target/packages");
+    for format in [Format::Deb, Format::Rpm] {
+        // Two, so that there is one to upgrade to.
+        ["1", "2"].iter().try_for_each(|revision| package::build(format, revision))?;
+    }
+
+    heading(8, "end-to-end tests");
     let mut tests = workspace.cargo(&["test", "-p", "rauthbind-tests", "--locked"]);
     if !root::is_root() {
         tests.env(target_variable("RUNNER"), format!("sudo {} --", root::SUDO_KEEPS));
@@ -48,5 +55,5 @@ pub fn run(filters: &[OsString]) -> Result<(), Error> {
 }
 
 fn heading(step: u8, what: &str) {
-    println!("\n== {step}/7 {what}");
+    println!("\n== {step}/8 {what}");
 }

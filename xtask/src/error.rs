@@ -16,6 +16,8 @@ pub enum Error {
     NoCommand,
     /// No prefix that programs can be built for.
     Prefix(String),
+    /// No revision that packages can have.
+    Revision(String),
     /// A file or directory could not be dealt with.
     File {
         /// What was tried, as a verb.
@@ -65,7 +67,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::NoCommand | Self::Prefix(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::NoCommand | Self::Prefix(_) | Self::Revision(_) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -81,13 +83,16 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(error) => write!(f, "{error} (see `cargo xtask --help`)"),
-            Self::NoCommand => {
-                f.write_str("which command? demo, test, bench, install or uninstall (see `cargo xtask --help`)")
-            }
+            Self::NoCommand => f.write_str(
+                "which command? demo, test, bench, install, uninstall or package (see `cargo xtask --help`)",
+            ),
             Self::Prefix(prefix) => write!(
                 f,
                 "prefix {prefix:?}: must be an absolute path without a slash at its end, and without space, colon or dollar"
             ),
+            Self::Revision(revision) => {
+                write!(f, "revision {revision:?}: must be letters, digits, dots, + and ~, and begin with a digit")
+            }
             Self::File { verb, path, source } => write!(f, "cannot {verb} {}: {source}", path.display()),
             Self::Link(path) => write!(
                 f,

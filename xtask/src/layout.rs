@@ -1,4 +1,4 @@
-//! What is installed where: the one table that install, uninstall and the test of both go by.
+//! What is installed where: the one table that install, uninstall, the packages and the tests of all go by.
 
 use std::path::{Path, PathBuf};
 

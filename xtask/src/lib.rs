@@ -5,6 +5,7 @@
 //! | [`args`] | the command line and its help |
 //! | [`layout`] | the one table of what is installed where |
 //! | [`install`] | `install` and `uninstall` |
+//! | [`package`] | `package`: for dpkg and rpm |
 //! | [`ci`] | `test`: everything that CI runs |
 //! | [`demo`] | `demo` |
 //! | [`mod@bench`] | `bench` |
@@ -23,6 +24,7 @@ pub mod error;
 pub mod install;
 pub mod kernels;
 pub mod layout;
+pub mod package;
 pub mod packages;
 pub mod root;
 
@@ -55,6 +57,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Test { filters } => ci::run(&filters),
         Command::Install { tree, build: true } => install::build_and_install(&tree),
         Command::Install { tree, build: false } => install::install_built(&tree),
+        Command::Package { format, revision } => package::build(format, &revision),
         Command::Uninstall { tree } => install::uninstall(&tree),
     }
 }
