@@ -68,7 +68,6 @@ pub const TABLE: &[Row] = &[
         0o644,
         Origin::Checkout("packaging/completions/rauthbind.fish"),
     ),
-    row("share/man/man8/rauthbindctl.8", 0o644, Origin::Checkout("docs/man/rauthbindctl.8")),
     row(
         "share/bash-completion/completions/rauthbindctl",
         0o644,
@@ -181,6 +180,14 @@ mod tests {
         let tree = Tree { prefix: "/opt/r".into(), destdir: "/stage".into(), authbind: false };
         assert_eq!(tree.path("bin/rauthbind"), Path::new("/stage/opt/r/bin/rauthbind"));
         assert_eq!(tree.path(RULES), Path::new("/stage/etc/rauthbind"));
+    }
+
+    #[test]
+    fn nothing_is_installed_twice() {
+        let rows: Vec<&Row> = TABLE.iter().chain(AUTHBIND).collect();
+        for (at, row) in rows.iter().enumerate() {
+            assert!(!rows[..at].iter().any(|other| other.to == row.to), "{} is there twice", row.to);
+        }
     }
 
     #[test]
