@@ -219,6 +219,14 @@ world_test! {
         assert!(binds(&bob, "0.0.0.0:80/tcp") && !binds(&alice, "0.0.0.0:80/tcp") && !binds(&alice, "0.0.0.0:80/udp"));
         changes(world, "allow 25-26 alice", &["byuid/4001: new", "byuid/4001: + 0.0.0.0/0,25-26", "byuid/4001: + ::/0,25-26"]);
         assert!(binds(&alice, "0.0.0.0:26/tcp") && binds(&alice, "[::1]:25/udp"));
+        // An IPv4 address is bound by sockets for both families as well.
+        world.byuid("4002", "::/0,70\n");
+        assert!(binds(&bob, "[::ffff:127.0.0.1]:70/tcp"));
+        changes(world, "revoke 70 bob --addr 127.0.0.1", &[
+            "byuid/4002: - ::/0,70", "byuid/4002: + ::-::ffff:127.0.0.0,70",
+            "byuid/4002: + ::ffff:127.0.0.2-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,70",
+        ]);
+        assert!(!binds(&bob, "[::ffff:127.0.0.1]:70/tcp") && binds(&bob, "[::1]:70/tcp"));
         changes(world, "revoke 25 alice", &[
             "byuid/4001: - 0.0.0.0/0,25-26", "byuid/4001: - ::/0,25-26", "byuid/4001: + 0.0.0.0/0,26", "byuid/4001: + ::/0,26",
         ]);
@@ -275,6 +283,10 @@ world_test! {
         refuses(world, "allow 443 alice --addr 10.0.0.1", 1, "10.0.0.1:443/tcp would stay refused: /etc/rauthbind/byport/443 is looked up first");
         refuses(world, "allow 443-444 @web", 1, "can be granted to users only");
         refuses(world, "allow 443-444/tcp alice", 1, "for all protocols only");
+        // To be read, a file of lines would grant all of them.
+        world.byuid("4003", "::/0,100\n");
+        fs::set_permissions(format!("{RULES}/byuid/4003"), Permissions::from_mode(0o600)).unwrap();
+        refuses(world, "allow 90-100 carol --addr 10.0.0.0/8", 1, "that would also give");
         world.rule("byport/25", "root", "root", 0o600);
         world.grant("byaddr/10.0.0.1,25", "bob");
         let _ = ctl(world, "allow 25 alice").successful();

@@ -64,6 +64,8 @@ struct Text {
     files: BTreeMap<Key, Declaration>,
     /// By `byuid` file.
     lines: BTreeMap<String, Vec<Entry>>,
+    /// By name: asking for each takes a process.
+    subjects: BTreeMap<String, Subject>,
 }
 
 /// What a file below `byport` or `byaddr` is to be.
@@ -185,16 +187,21 @@ pub fn apply(asked: &Apply) -> Result<Outcome, Error> {
         write::change(target)?
     };
     output::print(&output::differences(&changes, &mut Names::default())?)?;
+    if changes.is_empty() {
+        return Ok(Outcome::Good);
+    }
     let is_new = |file: &String| changes.iter().any(|change| change.file == *file && change.after.is_some());
     for finding in findings(&after).into_iter().filter(|finding| is_new(&finding.file)) {
         output::say(&Note::Found(finding));
     }
-    let impersonating = |key: &Key| IMPERSONATING_PORTS.contains(&key.port);
-    if changes.iter().any(|change| change.after.is_some() && Key::of(&change.file).as_ref().is_some_and(impersonating))
-    {
+    let is_impersonating = |file: &String| match user_of(file) {
+        Some((_, impersonating)) => impersonating,
+        None => Key::of(file).is_some_and(|key| IMPERSONATING_PORTS.contains(&key.port)),
+    };
+    if changes.iter().any(|change| change.after.is_some() && is_impersonating(&change.file)) {
         output::say(&Note::Impersonating);
     }
-    Ok(if asked.check && !changes.is_empty() { Outcome::Bad } else { Outcome::Good })
+    Ok(if asked.check { Outcome::Bad } else { Outcome::Good })
 }
 
 fn read(file: &Path) -> io::Result<String> {
@@ -249,12 +256,10 @@ fn first_line(error: &clap::Error) -> String {
 impl Text {
     /// Takes a statement in; gives the `byuid` file that it went to.
     fn declare(&mut self, declared: &Declared, comments: Vec<String>, behind: &str) -> Result<Option<String>, Error> {
-        let subjects =
-            |texts: &[String]| texts.iter().map(|text| Subject::parse(text)).collect::<Result<BTreeSet<_>, _>>();
         let whom = Whom {
             everybody: declared.everybody,
-            subjects: subjects(&declared.subjects)?,
-            except: subjects(&declared.except)?,
+            subjects: self.subjects(&declared.subjects)?,
+            except: self.subjects(&declared.except)?,
         };
         let mut last = None;
         for asked in Asked::all(&declared.ports, declared.addr) {
@@ -271,6 +276,18 @@ impl Text {
             }
         }
         Ok(last)
+    }
+
+    fn subjects(&mut self, names: &[String]) -> Result<BTreeSet<Subject>, Error> {
+        let mut subject = |name: &String| match self.subjects.get(name) {
+            Some(known) => Ok(*known),
+            None => {
+                let subject = Subject::parse(name)?;
+                self.subjects.insert(name.clone(), subject);
+                Ok(subject)
+            }
+        };
+        names.iter().map(&mut subject).collect()
     }
 
     fn declare_lines(

@@ -83,9 +83,11 @@ pub fn findings(rules: &RuleSet) -> Vec<Finding> {
     if let Err(untrusted) = Rules::open(Path::new(RULES)).and_then(|rules| rules.check()) {
         found.push(finding(RULES, Problem::Rules(untrusted).to_string()));
     }
+    let of_ports = rules.keys().filter(|(key, ..)| (key.address, key.protocol) == (None, None));
+    let deciders: Vec<_> = of_ports.map(|(key, file, _)| (key.port, file)).collect();
     for (file, rule) in &rules.0 {
         let reasons = match user_of(file) {
-            Some((user, impersonating)) => of_lines(rules, rule, user, impersonating),
+            Some((user, impersonating)) => of_lines(&deciders, rule, user, impersonating),
             None => of_file(rules, file, rule),
         };
         found.extend(reasons.into_iter().map(|reason| finding(file, reason)));
@@ -112,7 +114,7 @@ fn earlier(rules: &RuleSet, file: &str) -> Option<String> {
     }
 }
 
-fn of_lines(rules: &RuleSet, rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
+fn of_lines(deciders: &[(u16, &String)], rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
     let unreadable = match &rule.text {
         _ if !rule.is_regular() => None,
         _ if !rule.is_readable_to(user) => Some("grants nothing: its user cannot read it (chmod 0644)".to_owned()),
@@ -130,10 +132,9 @@ fn of_lines(rules: &RuleSet, rule: &Rule, user: u32, impersonating: bool) -> Vec
             _ => None,
         }
     });
-    let of_ports = rules.keys().filter(|(key, ..)| (key.address, key.protocol) == (None, None));
-    let hidden = of_ports.filter_map(|(Key { port, .. }, file, _)| {
-        let grants = |line| Line::read(line, impersonating).iter().any(|line| line.ports.contains(&port));
-        let at = rule.lines().into_iter().position(grants)? + 1;
+    let granted: Vec<Vec<Line>> = rule.lines().into_iter().map(|line| Line::read(line, impersonating)).collect();
+    let hidden = deciders.iter().filter_map(|(port, file)| {
+        let at = granted.iter().position(|lines| lines.iter().any(|line| line.ports.contains(port)))? + 1;
         Some(format!("line {at} does not decide port {port}: {file} is looked up first"))
     });
     of_kind(rule).into_iter().chain(unreadable).chain(lines).chain(hidden).chain(of_owner(rule)).collect()

@@ -375,7 +375,11 @@ fn requests(rules: &[&RuleSet], asked: &Asked) -> Vec<Request> {
     let addresses: BTreeSet<IpAddr> =
         with_mapped.flat_map(|span| [Some(span.first), lines::next(span.last)]).flatten().collect();
 
+    // Of the protocols that nothing names, one is as good as the others.
+    let mut protocols: BTreeSet<Protocol> = keys.iter().filter_map(|key| key.protocol).chain(asked.protocol).collect();
+    protocols.extend(Protocol::ALL.into_iter().find(|protocol| !protocols.contains(protocol)));
+
     let at = |ip: IpAddr| ports.iter().map(move |port| SocketAddr::new(ip, *port));
-    let of = |address| Protocol::ALL.into_iter().map(move |protocol| Request { protocol, address });
+    let of = |address| protocols.iter().map(move |protocol| Request { protocol: *protocol, address });
     addresses.into_iter().flat_map(at).flat_map(of).collect()
 }
