@@ -15,7 +15,8 @@ mod random;
 #[path = "rules/subject.rs"]
 mod subject;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use numbers::Numbers;
 use random::make_rules;
@@ -221,5 +222,22 @@ world_test! {
             }
             assert_eq!(status(world, "alice", asked), 1 - before, "{rules}, {asked}");
         }
+    }
+}
+
+world_test! {
+    /// Root executes nothing as the user who is asked about: that user could enter it, and so come to root's terminal.
+    fn nothing_runs_as_the_user_who_is_asked_about(world) {
+        let seen = "/run/seen";
+        fs::write(seen, "").unwrap();
+        fs::set_permissions(seen, Permissions::from_mode(0o666)).unwrap();
+        let getent = world.script("getent", &format!("#!/bin/sh\nid -ru >>{seen}\nexec /run/bin/real-getent \"$@\"\n"));
+        let lay = "cp /usr/bin/getent /run/bin/real-getent && mount --bind \"$0\" /usr/bin/getent";
+        let _ = world.command("root", ["sh", "-ec", lay, getent.to_str().unwrap()]).run().successful();
+        world.grant("byport/80", "bob");
+        assert_eq!(status(world, "root", "80 --user alice"), 1);
+        assert_eq!(status(world, "root", "80 --user bob --json"), 0);
+        let seen = fs::read_to_string(seen).unwrap();
+        assert!(seen.lines().count() > 4 && seen.lines().all(|user| user == "0"), "{seen}");
     }
 }

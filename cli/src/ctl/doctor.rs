@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong with the installation, and with how a command would run under it, each with its mend.
 //!
-//! Much of it looks different to root. So root first looks at the command, and then becomes nobody.
+//! Much of it looks different to root. So root first looks at the command and at the rules, and then
+//! becomes a user that nobody is.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -33,8 +34,9 @@ use crate::program::{self, Barrier, Nature, Program};
 use crate::setup::{self, Problem};
 use crate::{identity, sys};
 
-/// User and group of nobody's, as an ordinary user that every system has.
-const NOBODY: &str = "65534";
+/// User and group of nobody's, whose processes nobody else could enter: of the numbers that no system gives to anybody
+/// (systemd.io/UIDS-GIDS). The user nobody has processes of its own on many a machine.
+const NOBODY: &str = "65533";
 
 /// The oldest Linux that will do: the first with seccomp's notifications as a supervisor needs them.
 const OLDEST_KERNEL: (u32, u32) = (5, 14);

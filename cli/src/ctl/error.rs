@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use rauthbind_policy::Untrusted;
 use rauthbind_policy::rules::LONGEST_FILE;
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
@@ -35,8 +36,8 @@ pub enum Error {
     NotOneUser(String),
     /// Only root can see with other users' eyes.
     NotRootForOthers,
-    /// Not even root could.
-    Identity(crate::error::Error),
+    /// Not even root could, because of this call.
+    Identity(&'static str, Errno),
     /// The kernel does not tell which ports are privileged.
     UnknownPrivilege,
     /// The directory of rules is not to be trusted.
@@ -116,7 +117,11 @@ impl fmt::Display for Error {
             Error::NotRootForOthers => {
                 write!(out, "only root can ask for other users; run it as root, for example with sudo")
             }
-            Error::Identity(error) => write!(out, "{error}"),
+            Error::Identity(call, errno) => write!(
+                out,
+                "cannot take on that user's identity ({call}: {}); run it as a root who can, and where there is that user",
+                errno.desc()
+            ),
             Error::UnknownPrivilege => {
                 write!(
                     out,

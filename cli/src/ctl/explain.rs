@@ -1,6 +1,7 @@
 //! `explain`: why a user may bind a port, or why not, by the very function with which the helper decides, and under the
 //! identity of that user.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,21 +9,23 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{geteuid, getgid, getgroups, getuid};
+use nix::unistd::{Gid, Uid, geteuid, getgid, getgroups, getuid, setgroups, setresgid, setresuid};
 use rauthbind_policy::{Protocol, Refusal, Request, Rules, Verdict, first_unprivileged_port, keys};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 use serde_json::json;
 
 use super::Outcome;
+use super::access::Identity;
+use super::allow::identity;
 use super::arguments::Explain;
 use super::error::Error;
 use super::output::{BAD, GOOD, escaped, print};
 use super::subject::{Names, Subject};
 use crate::setup::Problem;
-use crate::{accounts, identity, sys};
+use crate::sys;
 
 /// The group of those who are in no database, and so in no group: that of nobody.
-const NO_GROUP: &str = "65534";
+const NO_GROUP: u32 = 65534;
 
 /// What there is to say of one address.
 #[derive(PartialEq)]
@@ -46,17 +49,24 @@ enum Answer {
 /// # Errors
 /// [`Error`]
 pub fn explain(asked: &Explain) -> Result<Outcome, Error> {
-    if let Some(user) = &asked.user {
-        become_user(user)?;
-    }
-    let protocol = asked.port.protocol.unwrap_or(Protocol::Tcp);
-    let wildcards = vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-    let mut answers = Vec::new();
-    for address in asked.addr.map_or(wildcards, |address| vec![address]) {
-        answers.push((address, answer(&Request { protocol, address: SocketAddr::new(address, asked.port.port) })?));
-    }
-    let user = Names::default().of(Subject::User(getuid().as_raw()))?;
-    let explanation = Explanation { asked, protocol, user, answers };
+    let own = getuid().as_raw();
+    let (who, answers) = match asked.user.as_deref().map(Subject::parse_user).transpose()? {
+        Some(user) if user != own => {
+            if !geteuid().is_root() {
+                return Err(Error::NotRootForOthers);
+            }
+            let who = identity(Subject::User(user))?;
+            let answers = as_user(user, &who.groups, || answers(asked))??;
+            (who, answers)
+        }
+        _ => {
+            let groups = getgroups().unwrap_or_default().into_iter().chain([getgid()]).map(Gid::as_raw).collect();
+            (Identity { user: Some(own), groups }, answers(asked)?)
+        }
+    };
+    let protocol = protocol(asked);
+    let user = Names::default().of(Subject::User(who.user.unwrap_or(own)))?;
+    let explanation = Explanation { asked, protocol, user, who, answers };
     match asked {
         Explain { quiet: true, .. } => {}
         Explain { json: true, .. } => print(&explanation.json())?,
@@ -65,18 +75,34 @@ pub fn explain(asked: &Explain) -> Result<Outcome, Error> {
     Ok(if explanation.is_allowed() { Outcome::Good } else { Outcome::Bad })
 }
 
-/// Becomes the user who is asked for, with the groups that a login would give. Root alone can ask for others, because
-/// nobody else could become them.
-fn become_user(user: &str) -> Result<(), Error> {
-    if Subject::parse_user(user)? == getuid().as_raw() {
-        return Ok(());
-    }
-    if !geteuid().is_root() {
-        return Err(Error::NotRootForOthers);
-    }
-    let is_known = accounts::entry("passwd", user).map_err(Error::Getent)?.is_some();
-    identity::become_user(user, (!is_known).then_some(NO_GROUP)).map_err(Error::Identity)?;
-    sys::give_up_all_capabilities().map_err(|errno| Error::Identity(crate::error::Error::Identity("capset", errno)))
+/// Does something with the ids of another user, and is root again. Nobody can enter this process meanwhile, as that takes
+/// its saved user id too (ptrace(2)); but a program that it executed then could be entered, and has root's terminal.
+fn as_user<T>(user: u32, groups: &BTreeSet<u32>, act: impl FnOnce() -> T) -> Result<T, Error> {
+    let step = |name, result: nix::Result<()>| result.map_err(|errno| Error::Identity(name, errno));
+    let (root, roots_group) = (getuid(), getgid());
+    let roots_groups = getgroups().map_err(|errno| Error::Identity("getgroups", errno))?;
+    let (user, groups) = (Uid::from_raw(user), groups.iter().copied().map(Gid::from_raw).collect::<Vec<_>>());
+    let group = groups.first().copied().unwrap_or(Gid::from_raw(NO_GROUP));
+    step("setgroups", setgroups(&groups))?;
+    step("setresgid", setresgid(group, group, group))?;
+    step("setresuid", setresuid(user, user, root))?;
+    let result = act();
+    step("setresuid", setresuid(root, root, root))?;
+    step("setresgid", setresgid(roots_group, roots_group, roots_group))?;
+    step("setgroups", setgroups(&roots_groups))?;
+    Ok(result)
+}
+
+fn protocol(asked: &Explain) -> Protocol {
+    asked.port.protocol.unwrap_or(Protocol::Tcp)
+}
+
+/// The answer for each address that is asked about.
+fn answers(asked: &Explain) -> Result<Vec<(IpAddr, Answer)>, Error> {
+    let wildcards = vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let addresses = asked.addr.map_or(wildcards, |address| vec![address]);
+    let request = |ip| Request { protocol: protocol(asked), address: SocketAddr::new(ip, asked.port.port) };
+    addresses.into_iter().map(|ip| Ok((ip, answer(&request(ip))?))).collect()
 }
 
 fn answer(request: &Request) -> Result<Answer, Error> {
@@ -154,6 +180,7 @@ struct Explanation<'a> {
     asked: &'a Explain,
     protocol: Protocol,
     user: String,
+    who: Identity,
     answers: Vec<(IpAddr, Answer)>,
 }
 
@@ -203,7 +230,7 @@ impl Explanation<'_> {
         let answers: Vec<_> = answers.collect();
         let explanation = json!({
             "user": self.user,
-            "uid": getuid().as_raw(),
+            "uid": self.who.user,
             "port": self.asked.port.port,
             "allowed": self.is_allowed(),
             "answers": answers,
@@ -213,12 +240,10 @@ impl Explanation<'_> {
 
     fn text(&self) -> Result<String, Error> {
         let mut names = Names::default();
-        let groups = getgroups().unwrap_or_default().into_iter().chain([getgid()]);
-        let mut groups: Vec<u32> = groups.map(|group| group.as_raw()).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        let groups = groups.into_iter().map(|group| names.of(Subject::Group(group))).collect::<Result<Vec<_>, _>>()?;
-        let mut text = format!("{} (user id {}, groups {})\n", self.user, getuid(), groups.join(" "));
+        let groups = self.who.groups.iter().map(|group| names.of(Subject::Group(*group)));
+        let groups = groups.collect::<Result<Vec<_>, _>>()?;
+        let groups = if groups.is_empty() { "no groups".to_owned() } else { format!("groups {}", groups.join(" ")) };
+        let mut text = format!("{} (user id {}, {groups})\n", self.user, self.who.user.unwrap_or_default());
         for same in self.answers.chunk_by(|(_, one), (_, other)| one == other) {
             let addresses: Vec<String> = same.iter().map(|(address, _)| address.to_string()).collect();
             let _ = writeln!(text, "port {}/{} of {}", self.asked.port.port, self.protocol, addresses.join(" and "));
