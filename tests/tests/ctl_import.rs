@@ -153,7 +153,7 @@ world_test! {
             ("echo 127.0.0.1,80 >byuid/alice", 0, &["ineffective: authbind looks for no file byuid/alice"]),
             ("printf '# web\\n127.0.0.1,80 # web\\n127.0.0.1/8,80\\n0.0.0.0/0,80\\n' >byuid/4001", 0, &[
                 "ineffective: byuid/4001 line 2 granted nothing, for the # in it",
-                "ineffective: byuid/4001 line 3 granted nothing, being no line",
+                "ineffective: byuid/4001 line 3 has none of the forms in authbind(1)",
             ]),
             ("yes '# x' | head -c 70000 >byuid/4001", 1, &["differs: byuid/4001 is too long or cannot be read"]),
             ("rule \"$(printf 'byport/\\033[31m')\" root:alice 0710", 0, &["ineffective: authbind looks for no file byport/\\u{1b}[31m"]),

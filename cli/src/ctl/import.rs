@@ -136,9 +136,11 @@ impl fmt::Display for Finding {
                 "ineffective: {file} line {line} granted nothing, for the # in it, and would grant something here; it is \
                  made a comment"
             ),
-            Finding::NoLine(file, line) => {
-                write!(out, "ineffective: {file} line {line} granted nothing, being no line of a byuid file; left out")
-            }
+            Finding::NoLine(file, line) => write!(
+                out,
+                "ineffective: {file} line {line} has none of the forms in authbind(1), or contradicts itself; left out, \
+                 though authbind may read numbers more loosely"
+            ),
             Finding::Mark(file) => write!(
                 out,
                 "ineffective: authbind looks for {} with an exclamation mark before its name only; left out",
