@@ -59,8 +59,8 @@ fn figure(value: f64) -> String {
     }
 }
 
-const WIDTH: f64 = 860.0;
-const LABELS: f64 = 230.0;
+const WIDTH: f64 = 890.0;
+const LABELS: f64 = 260.0;
 const BARS: f64 = 480.0;
 const LINE: f64 = 20.0;
 
