@@ -414,6 +414,23 @@ world_test! {
 }
 
 world_test! {
+    /// Columns and colours are for terminals, and colours not for those who want none.
+    fn columns_and_colours_are_for_terminals(world) {
+        world.grant("byport/80", "alice");
+        let on_terminal = |environment: &str| {
+            let list = format!("env -u NO_COLOR {environment} TERM=xterm rauthbindctl list");
+            world.command("root", ["script", "-qec", &list, "/dev/null"]).run().successful().stdout
+        };
+        let coloured = on_terminal("");
+        assert!(coloured.contains("\u{1b}[1mPORT  PROTOCOL"), "{coloured:?}");
+        let plain = on_terminal("NO_COLOR=1");
+        assert!(plain.starts_with("PORT  PROTOCOL  ADDRESS  WHO") && !plain.contains('\u{1b}'), "{plain:?}");
+        let piped = ctl(world, "list").successful().stdout;
+        assert_eq!(piped, "PORT\tPROTOCOL\tADDRESS\tWHO\tRULE\n80\tany\tany\t@alice\tbyport/80\n");
+    }
+}
+
+world_test! {
     /// Of many who change the same rule at once, nobody's change is lost.
     fn nobodys_change_is_lost(world) {
         let users: Vec<String> = (5001..5025).map(|user| user.to_string()).collect();

@@ -30,6 +30,7 @@ pub const FOR_TESTS: &[Package] = &[
     Package { debian: "acl", provides: "setfacl" },
     Package { debian: "binutils", provides: "readelf" },
     Package { debian: "strace", provides: "strace" },
+    Package { debian: "bsdutils", provides: "script" },
     Package { debian: "groff-base", provides: "groff" },
     Package { debian: "mandoc", provides: "mandoc" },
     NGINX,
