@@ -46,20 +46,27 @@ pub enum Mode {
 
 /// The text of `--help`.
 pub const HELP: &str = "\
-Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--mode MODE] [--depth N | --deep] [-v] [--] COMMAND [ARG...]
+Usage: rauthbind [-u USER [-g GROUP] [--user-env]] [--mode MODE]
+                 [--depth N | --deep] [-v] [--] COMMAND [ARG...]
 
-Runs COMMAND, unchanged, as the user you are, and lets it and all programs that it starts bind the privileged ports
-(80, 443, 53/udp ...) that the administrator has granted to that user in /etc/rauthbind. All other ports stay refused.
+Runs COMMAND, unchanged, as the user you are, and lets it and all programs that
+it starts bind the privileged ports (80, 443, 53/udp and so on) that the
+administrator has granted to that user in /etc/rauthbind. All other privileged
+ports stay refused.
 
 Options:
   -u USER        become USER first, with all groups of that user (only root can)
   -g GROUP       with -u: and make GROUP the primary group
-  --user-env     with -u: set HOME, USER, LOGNAME and SHELL to what the user database says of USER
-  --mode MODE    how binds are reached: preload (by a library in COMMAND and all that it starts), supervise (from
-                 outside: static, Go and musl programs, and all that they start, under no_new_privs), or auto, the
-                 default: as the file of COMMAND calls for
-  --depth N      with a preload: cover only COMMAND (N = 1), and the programs that it starts (N = 2), and so on
-  --deep         cover every program that COMMAND starts, directly or not; this is the default
+  --user-env     with -u: set HOME, USER, LOGNAME and SHELL to what the user
+                 database says of USER
+  --mode MODE    how binds are reached: preload (by a library in COMMAND and
+                 all that it starts), supervise (from outside: static, Go and
+                 musl programs, and all that they start, under no_new_privs),
+                 or auto, the default: as the file of COMMAND calls for
+  --depth N      with a preload: cover only COMMAND (N = 1), and the programs
+                 that it starts (N = 2), and so on
+  --deep         cover every program that COMMAND starts, directly or not; this
+                 is the default
   -v, --verbose  say on standard error what is done
   -h, --help     show this and exit
   -V, --version  show the version and exit
@@ -75,20 +82,23 @@ Examples:
   Grant UDP port 53 alone:
     rauthbindctl allow 53/udp alice
 
-Exit status: that of COMMAND; 125 if rauthbind itself fails, 126 if COMMAND cannot be executed, 127 if it is not found.
+Exit status: that of COMMAND; 125 if rauthbind itself fails, 126 if COMMAND
+cannot be executed, 127 if it is not found.
 
-See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7), rauthbind-helper(8) and rauthbindctl(8).
+See rauthbind(1), rauthbind-rules(5), rauthbind-recipes(7), rauthbind-helper(8)
+and rauthbindctl(8).
 ";
 
 /// The text of `authbind --help`.
 pub const AUTHBIND_HELP: &str = "\
 Usage: authbind [--deep | --depth N] [--] COMMAND [ARG...]
 
-authbind's command line for rauthbind: runs COMMAND, which may bind the privileged ports that were granted to its user in
-/etc/rauthbind.
+authbind's command line for rauthbind: runs COMMAND, which may bind the
+privileged ports that were granted to its user in /etc/rauthbind.
 
 Options:
-  --depth N  cover only COMMAND (N = 1, the default), and the programs that it starts (N = 2), and so on
+  --depth N  cover only COMMAND (N = 1, the default), and the programs that it
+             starts (N = 2), and so on
   --deep     cover every program that COMMAND starts, directly or not
   --help     show this and exit
 

@@ -34,9 +34,9 @@ const DESCRIPTORS: u64 = 64;
 const BROKER_PATIENCE: u32 = 3;
 
 const USAGE: &str = "\
-rauthbind-helper binds privileged ports for the programs that rauthbind(1) runs. It is started by rauthbind and by the
-library that rauthbind preloads, with one end of a socket pair as standard input, or with --broker by a service manager,
-as root, for each connection to the broker's socket; there is nothing to run by hand. See rauthbind-helper(8).";
+rauthbind-helper binds privileged ports for programs under rauthbind(1). It is
+started by rauthbind and its library, or by a service manager as the broker;
+there is nothing to run by hand. See rauthbind-helper(8).";
 
 /// What the arguments ask for.
 #[derive(Debug, Default)]

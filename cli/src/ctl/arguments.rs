@@ -13,7 +13,7 @@ use super::ports::{Addresses, Port, Ports};
 #[command(
     name = "rauthbindctl",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     after_help = "\
 Examples:
   rauthbindctl allow 80,443 alice         alice may bind ports 80 and 443
@@ -22,8 +22,8 @@ Examples:
   rauthbindctl explain 80 --user alice    why alice may bind port 80, or why not
   rauthbindctl doctor                     what is wrong with the installation
 
-Exit status: 0 done, allowed, nothing found; 1 refused, a difference, something found; 2 cannot
-tell, or not understood.
+Exit status: 0 done, allowed, no difference, nothing found; 1 not done, refused,
+a difference, something found; 2 not understood, or cannot be told.
 
 See rauthbindctl(8) and rauthbind-rules(5)."
 )]
@@ -44,7 +44,7 @@ pub enum Command {
     List(List),
     /// Show why a user may bind a port, or why not
     Explain(Explain),
-    /// Look for what is wrong with the installation, and with how a command would run under it
+    /// Look for what is wrong with the installation, and with how a command would run under rauthbind
     Doctor(Doctor),
     /// Take over the rules of authbind
     Import(Import),
@@ -60,7 +60,7 @@ pub enum Command {
 Examples:
   rauthbindctl allow http alice bob
   rauthbindctl allow 53/udp @dns --addr 192.0.2.1
-  rauthbindctl allow 6000-6010 alice --addr 10.0.0.0/8")]
+  rauthbindctl allow 400-410 alice --addr 10.0.0.0/8")]
 pub struct Allow {
     /// Ports and to whom.
     #[command(flatten)]
