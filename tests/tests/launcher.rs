@@ -372,14 +372,14 @@ world_test! {
             "Usage: rauthbind ",
             "Examples:",
             "rauthbind python3 -m http.server 80",
-            "/etc/rauthbind/byport/80",
+            "rauthbindctl allow 80 alice",
             "125",
             "126",
             "127",
         ] {
             assert!(help.contains(taught), "{taught}");
         }
-        assert!(help.lines().all(|line| line.len() <= 120));
+        assert!(help.lines().all(|line| line.len() <= 80));
         assert_eq!(stdout("--version"), concat!("rauthbind ", env!("CARGO_PKG_VERSION"), "\n"));
         assert_eq!(stdout("-V"), stdout("--version"));
         for option in ["--help", "--version"] {
@@ -394,7 +394,7 @@ world_test! {
     fn the_example_of_the_help_works(world) {
         compile(world, &["binds"]);
         let help = world.command("alice", ["rauthbind", "--help"]).run().successful().stdout;
-        let grants: Vec<_> = help.lines().map(str::trim).filter(|line| line.starts_with("install ")).collect();
+        let grants: Vec<_> = help.lines().map(str::trim).filter(|line| line.starts_with("rauthbindctl ")).collect();
         assert_eq!(grants.len(), 2, "{help}");
         let binds = || world.command("alice", words("rauthbind /run/bin/binds 80")).run().successful().stdout;
         assert_eq!(binds(), "80 13\n");

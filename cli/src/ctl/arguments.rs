@@ -16,11 +16,11 @@ use super::ports::{Addresses, Port, Ports};
     max_term_width = 80,
     after_help = "\
 Examples:
-  rauthbindctl allow 80,443 alice         alice may bind ports 80 and 443
-  rauthbindctl revoke 80 alice            and no longer port 80, from the next bind on
-  rauthbindctl list                       who may bind what
-  rauthbindctl explain 80 --user alice    why alice may bind port 80, or why not
-  rauthbindctl doctor                     what is wrong with the installation
+  rauthbindctl allow 80,443 alice       alice may bind ports 80 and 443
+  rauthbindctl revoke 80 alice          and no longer port 80
+  rauthbindctl list                     who may bind what
+  rauthbindctl explain 80 --user bob    why bob may bind port 80, or why not
+  rauthbindctl doctor                   what is wrong with the installation
 
 Exit status: 0 done, allowed, no difference, nothing found; 1 not done, refused,
 a difference, something found; 2 not understood, or cannot be told.
@@ -40,11 +40,11 @@ pub enum Command {
     Allow(Allow),
     /// Take back what allow gives, from the next bind on
     Revoke(Revoke),
-    /// Show who may bind what, and what in the directory is no effective rule
+    /// Show who may bind what, and which rules have no effect
     List(List),
     /// Show why a user may bind a port, or why not
     Explain(Explain),
-    /// Look for what is wrong with the installation, and with how a command would run under rauthbind
+    /// Look for what is wrong with the installation, or with a command under rauthbind
     Doctor(Doctor),
     /// Take over the rules of authbind
     Import(Import),
