@@ -202,6 +202,15 @@ world_test! {
         assert_eq!(findings(&done), told);
         assert_eq!(Subject::start(world, "bob").binds("0.0.0.0:80/tcp"), Ok(()));
 
+        only_here("rule byport/80 root:root 0755", &[("byport/80", "bob")]);
+        let told = [
+            format!("differs: 0.0.0.0:80/tcp was granted to everybody and {by}"),
+            format!("differs: [::]:80/tcp was granted to everybody and {by}"),
+            "differs: /etc/rauthbind/byport/80 is here already and says something else; it is left as it is".into(),
+            "there is nothing to change".into(),
+        ];
+        assert_eq!(findings(&import(world, "root", "--apply")), told, "and nothing of a rule that is not taken over");
+
         only_here("rule byport/80 root:alice 0710", &[("byaddr/127.0.0.1,80", "bob")]);
         let done = import(world, "root", "");
         assert_eq!(done.status.code(), Some(1));

@@ -285,7 +285,10 @@ fn add(rules: &RuleSet, taken: &RuleSet, findings: &mut BTreeSet<Finding>) -> Ru
         match rules.0.get(file).filter(|known| known.kind != Kind::Dangling) {
             None => drop(after.0.insert(file.clone(), rule.clone())),
             Some(known) if known.is_regular() && says_the_same(file, known, rule) => {}
-            Some(_) => drop(findings.insert(Finding::Exists(file.clone()))),
+            Some(_) => {
+                findings.remove(&Finding::Everybody(file.clone()));
+                findings.insert(Finding::Exists(file.clone()));
+            }
         }
     }
     after
@@ -299,19 +302,24 @@ fn says_the_same(file: &str, one: &Rule, other: &Rule) -> bool {
     }
 }
 
-/// Whom and what the first rules grant and the others do not, and the file that refuses: for everybody who is named, and
-/// one request of each rule.
+/// Whom and what the first rules grant and the others do not, and the file that refuses: for everybody, or else for all
+/// who are named, and one request of each rule.
 fn lost(
     rules: &RuleSet,
     after: &RuleSet,
     names: &mut Names,
 ) -> Result<BTreeSet<(String, String, Option<String>)>, Error> {
     let mut lost = BTreeSet::new();
-    for subject in rules.subjects() {
-        let who = Identity::bare(subject);
-        for request in examples(rules).filter(|request| rules.allows(request, &who) && !after.allows(request, &who)) {
-            lost.insert((names.of(subject)?, request.to_string(), after.decider(&request)));
-        }
+    let subjects = rules.subjects();
+    for request in examples(rules) {
+        let is_lost = |who: &Identity| rules.allows(&request, who) && !after.allows(&request, who);
+        let whom = if is_lost(&Identity::nobody()) {
+            vec!["everybody".to_owned()]
+        } else {
+            let subjects = subjects.iter().filter(|subject| is_lost(&Identity::bare(**subject)));
+            subjects.map(|subject| names.of(*subject)).collect::<Result<_, _>>()?
+        };
+        lost.extend(whom.into_iter().map(|whom| (whom, request.to_string(), after.decider(&request))));
     }
     Ok(lost)
 }
