@@ -106,6 +106,11 @@ world_test! {
             "to change that, as root: rauthbindctl allow 80/udp alice",
         ];
         assert_eq!(told[4..], refused);
+        let rule = format!("{RULES}/byport/80");
+        let _ = world.command("root", ["setfacl", "-m", "u:alice:x,g:web:0", &rule]).run().successful();
+        let told = lines("80/udp --user alice --addr 127.0.0.1");
+        assert_eq!(told[3], format!("{RULES}/byport/80 owner root, group @bob, mode 0710, ACL: alice @bob"));
+        let _ = world.command("root", ["setfacl", "-b", &rule]).run().successful();
         let told = lines("http --user bob");
         assert_eq!(told[1], "port 80/tcp of 0.0.0.0 and ::", "what is the same is told once");
         let allowed = ["allowed: byport/80 grants it", "to change that, as root: rauthbindctl revoke 80 bob"];

@@ -15,12 +15,14 @@ use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 use serde_json::json;
 
 use super::Outcome;
-use super::access::Identity;
+use super::access::{Access, Identity};
 use super::allow::identity;
 use super::arguments::Explain;
 use super::error::Error;
-use super::output::{BAD, GOOD, escaped, print};
+use super::grants::Whom;
+use super::output::{BAD, GOOD, describe, escaped, print};
 use super::subject::{Names, Subject};
+use crate::error::in_words;
 use crate::setup::Problem;
 use crate::sys;
 
@@ -133,7 +135,7 @@ impl Answer {
             Answer::NotPrivileged(start) => {
                 format!("ports from {start} on are not privileged here, so that anybody may bind them")
             }
-            Answer::Root => "root may bind every port without a rule".to_owned(),
+            Answer::Root => "root may bind every port without a rule; --user asks for another".to_owned(),
             Answer::Decided { verdict: Ok(rule), .. } => format!("{rule} grants it"),
             Answer::Decided { verdict: Err(Refusal::Untrusted(untrusted)), .. } => {
                 Problem::Rules(untrusted.clone()).to_string()
@@ -167,12 +169,17 @@ fn found(file: &str, line: Option<usize>, names: &mut Names) -> Result<String, E
         let text = line.checked_sub(1).and_then(|index| text.split('\n').nth(index)).unwrap_or_default();
         return Ok(format!("line {line}: {}", escaped(text)));
     }
-    let status = match fs::metadata(&path) {
-        Ok(status) => status,
-        Err(error) => return Ok(error.to_string()),
+    let (status, access) = match fs::metadata(&path).and_then(|status| Ok((status, Access::of(&path)?))) {
+        Ok(found) => found,
+        Err(error) => return Ok(in_words(&error)),
     };
     let (owner, group) = (names.of(Subject::User(status.uid()))?, names.of(Subject::Group(status.gid()))?);
-    Ok(format!("owner {owner}, group {group}, mode {:04o}", status.permissions().mode() & 0o7777))
+    let mut found = format!("owner {owner}, group {group}, mode {:04o}", status.permissions().mode() & 0o7777);
+    if !access.named.is_empty() {
+        // The mode does not tell whom an ACL names.
+        let _ = write!(found, ", ACL: {}", describe(&Whom::of(&access), names)?.join(" "));
+    }
+    Ok(found)
 }
 
 /// Everything that is to be told.
