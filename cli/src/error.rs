@@ -57,11 +57,16 @@ impl Error {
     }
 }
 
+/// As the kernel's errors are told everywhere, without std's number.
+pub fn in_words(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), |number| Errno::from_raw(number).desc().to_owned())
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage { program, error } => write!(out, "{error}; try '{program} --help'"),
-            Error::Output(error) => write!(out, "standard output: {error}"),
+            Error::Output(error) => write!(out, "standard output: {}", in_words(error)),
             Error::Secure(path) => {
                 let path = path.display();
                 write!(
@@ -73,7 +78,9 @@ impl fmt::Display for Error {
             Error::Unknown { kind, name } => {
                 write!(out, "there is no {kind} {name:?}; see 'getent passwd' and 'getent group'")
             }
-            Error::Getent(error) => write!(out, "{GETENT}: {error}; -u and -g need it, from the C library's package"),
+            Error::Getent(error) => {
+                write!(out, "{GETENT}: {}; -u and -g need it, from the C library's package", in_words(error))
+            }
             Error::NoGroup(name) => {
                 write!(out, "user {name} is in no user database, so its group is unknown; add -g GROUP")
             }

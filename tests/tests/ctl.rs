@@ -335,7 +335,7 @@ world_test! {
         refuses(world, "allow 80 root", 1, "root needs no rule");
         refuses(world, "revoke 80 root", 1, "root needs no rule");
         fs::write("/run/tmp/grants", "allow 80 alice\nallow 81 nosuchuser\n").unwrap();
-        refuses(world, "apply /run/tmp/grants", 2, "line 2: there is no user \"nosuchuser\"");
+        refuses(world, "apply /run/tmp/grants", 2, "/run/tmp/grants, line 2: there is no user \"nosuchuser\"");
         // A number may be anybody's, up to the last one that is one.
         changes(world, "allow 80 3000000000 4294967294", &["byport/80: new", "byport/80: + 3000000000", "byport/80: + 4294967294"]);
     }

@@ -174,7 +174,7 @@ fn entries(rule: &Rule, impersonating: bool) -> Vec<Entry> {
 /// [`Error`]; nothing has changed then.
 pub fn apply(asked: &Apply) -> Result<Outcome, Error> {
     let text = read(&asked.file).map_err(|error| Error::File { verb: "read", path: asked.file.clone(), error })?;
-    let declared = parse(&text)?;
+    let declared = parse(&text, &asked.file)?;
     let mut after = RuleSet::default();
     let mut target = |rules: &RuleSet| {
         after = declared_rules(&declared, rules)?;
@@ -212,13 +212,13 @@ fn read(file: &Path) -> io::Result<String> {
     io::stdin().read_to_string(&mut text).map(|_| text)
 }
 
-fn parse(text: &str) -> Result<Text, Error> {
+fn parse(text: &str, file: &Path) -> Result<Text, Error> {
     let mut all = Text::default();
     let mut comments: Vec<String> = Vec::new();
     // The byuid file of the line before, to which comments at its end belong.
     let mut last: Option<String> = None;
     for (at, line) in text.lines().map(str::trim).chain([""]).enumerate() {
-        let wrong = |why: String| Error::Line { number: at + 1, why };
+        let wrong = |why: String| Error::Line { file: file.to_owned(), number: at + 1, why };
         let (words, behind) = split_comment(line);
         if !words.is_empty() {
             let statement = Statement::try_parse_from(words.split_whitespace());
@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     fn rules(text: &str) -> RuleSet {
-        declared_rules(&parse(text).unwrap(), &RuleSet::default()).unwrap()
+        declared_rules(&parse(text, Path::new("grants")).unwrap(), &RuleSet::default()).unwrap()
     }
 
     #[test]
@@ -398,13 +398,16 @@ allow 80 --addr ::1/128 4001
 ";
         let made = rules(text);
         assert_eq!(text_of(&made, &mut Names::default()).unwrap(), text);
-        assert_eq!(declared_rules(&parse(text).unwrap(), &made).unwrap(), made);
+        assert_eq!(declared_rules(&parse(text, Path::new("grants")).unwrap(), &made).unwrap(), made);
         assert_eq!(
             String::from_utf8(made.0["byuid/4001"].text.clone().unwrap()).unwrap(),
             "# networks\n10.0.0.0/8,80-81 # web\n::1/128,80\n# the end of them\n"
         );
         assert!(made.0.contains_key("byport/!600"));
-        assert_eq!(declared_rules(&parse("# nothing").unwrap(), &made).unwrap(), RuleSet::default());
+        assert_eq!(
+            declared_rules(&parse("# nothing", Path::new("grants")).unwrap(), &made).unwrap(),
+            RuleSet::default()
+        );
     }
 
     #[test]
@@ -426,7 +429,7 @@ allow 80 --addr ::1/128 4001
             "help",
             "allow 80 no-such-user-here",
         ] {
-            let error = parse(&format!("# first\n{wrong}\n")).unwrap_err();
+            let error = parse(&format!("# first\n{wrong}\n"), Path::new("grants")).unwrap_err();
             assert!(matches!(error, Error::Line { number: 2, .. }), "{wrong}: {error}");
         }
     }

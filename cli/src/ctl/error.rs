@@ -12,6 +12,7 @@ use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
 use super::output::escaped;
 use super::plan::Conflict;
 use crate::accounts::GETENT;
+use crate::error::in_words;
 use crate::setup::Problem;
 
 /// What keeps a command from being carried out.
@@ -67,13 +68,13 @@ pub enum Error {
     Root,
     /// A line of what is to be applied.
     Line {
+        /// Where it is.
+        file: PathBuf,
         /// Counted from 1.
         number: usize,
         /// In words.
         why: String,
     },
-    /// Not built yet.
-    Missing(&'static str),
 }
 
 /// As authbind's man page warns.
@@ -107,12 +108,14 @@ impl fmt::Display for Error {
                  (chmod u-s,g-s; setcap -r)"
             ),
             Error::NotRoot => write!(out, "only root can change rules; run it as root, for example with sudo"),
-            Error::Output(error) => write!(out, "standard output: {error}"),
+            Error::Output(error) => write!(out, "standard output: {}", in_words(error)),
             Error::Unknown { database, name } => {
                 let kind = if *database == "group" { "group" } else { "user" };
                 write!(out, "there is no {kind} {name:?}; see 'getent {database}'")
             }
-            Error::Getent(error) => write!(out, "{GETENT}: {error}; it is part of the C library's package"),
+            Error::Getent(error) => {
+                write!(out, "{GETENT}: {}; it is part of the C library's package", in_words(error))
+            }
             Error::NotOneUser(name) => write!(out, "{name:?} is no user; name one of its members"),
             Error::NotRootForOthers => {
                 write!(out, "only root can ask for other users; run it as root, for example with sudo")
@@ -130,7 +133,7 @@ impl fmt::Display for Error {
             }
             Error::Rules(untrusted) => Problem::Rules(untrusted.clone()).fmt(out),
             Error::File { verb, path, error } => {
-                write!(out, "cannot {verb} {}: {error}", escaped(&path.to_string_lossy()))
+                write!(out, "cannot {verb} {}: {}", escaped(&path.to_string_lossy()), in_words(error))
             }
             Error::Conflict(conflict) => conflict.fmt(out),
             Error::NeedsLines => write!(
@@ -156,14 +159,14 @@ impl fmt::Display for Error {
             ),
             Error::Impersonating => write!(out, "{IMPERSONATING}; add --yes to grant it all the same"),
             Error::Root => write!(out, "root needs no rule: it may bind every port"),
-            Error::Line { number, why } => {
+            Error::Line { file, number, why } => {
                 write!(
                     out,
-                    "line {number}: {}; nothing was changed, see rauthbindctl(8) for what a line is",
+                    "{}, line {number}: {}; nothing was changed, see rauthbindctl(8) for what a line is",
+                    escaped(&file.to_string_lossy()),
                     escaped(why)
                 )
             }
-            Error::Missing(what) => write!(out, "{what} is not built yet"),
         }
     }
 }
