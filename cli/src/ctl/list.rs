@@ -62,7 +62,9 @@ fn print(grants: &[Grant], findings: &[Finding], names: &mut Names) -> Result<()
     }
     output::print(&output::table(["PORT", "PROTOCOL", "ADDRESS", "WHO", "RULE"], &rows))?;
     for Finding { file, reason } in findings {
-        output::print(&format_args!("{}: {reason}\n", escaped(file)))?;
+        // A reason about the whole directory names it by itself.
+        let file = if file == RULES { String::new() } else { format!("{}: ", escaped(file)) };
+        output::print(&format_args!("{file}{reason}\n"))?;
     }
     Ok(())
 }
