@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use numbers::Numbers;
@@ -309,6 +309,30 @@ world_test! {
         let _ = ctl(world, "revoke 1-1023 bob").successful();
         assert_eq!(contents(Path::new(RULES)), BTreeMap::new());
         assert!(ctl(world, "allow 8080 alice").successful().stderr.contains("port 8080 is not privileged"));
+    }
+}
+
+world_test! {
+    /// Lines count for a user who can read them as one of a group, and do not for one whom a group keeps from them.
+    fn lines_are_read_with_the_groups_of_their_user(world) {
+        let file = format!("{RULES}/byuid/4002");
+        world.byuid("4002", "0.0.0.0/0,80\n::/0,80\n");
+        chown(&file, Some(0), Some(4002)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let request = Request { protocol: Protocol::Tcp, address: "0.0.0.0:80".parse().unwrap() };
+        let may = |user| decisions(world, &[request])[user][0];
+        let list = ctl(world, "list").successful().stdout;
+        assert!(list.contains("80\tany\t::/0\tbob\tbyuid/4002:2\n") && !list.contains("grants nothing"), "{list}");
+        refuses(world, "allow 80 @web", 1, "that would also take 0.0.0.0:80/tcp from bob");
+        let _ = ctl(world, "allow 80 alice").successful();
+        fs::write("/run/tmp/grants", ctl(world, "export").successful().stdout).unwrap();
+        changes(world, "apply /run/tmp/grants", &[]);
+        assert!(may("alice") && may("bob"));
+
+        fs::set_permissions(&file, Permissions::from_mode(0o604)).unwrap();
+        assert!(!may("bob"));
+        let list = ctl(world, "list").successful().stdout;
+        assert!(!list.contains("bob") && list.contains("byuid/4002: grants nothing: its user cannot read it"), "{list}");
     }
 }
 

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use xattr::FileExt;
 
 use super::subject::Subject;
+use crate::accounts;
 
 /// What rules below `byport` and `byaddr` are asked for.
 pub const EXECUTE: u8 = 1;
@@ -61,6 +62,21 @@ impl Identity {
             Subject::User(id) => Identity { user: Some(id), groups: BTreeSet::new() },
             Subject::Group(id) => Identity { user: None, groups: BTreeSet::from([id]) },
         }
+    }
+
+    /// The subject as the kernel knows it: a user with all groups.
+    ///
+    /// # Errors
+    /// getent(1) cannot be run.
+    pub fn of(subject: Subject) -> io::Result<Identity> {
+        let mut identity = Identity::bare(subject);
+        if let Subject::User(user) = subject {
+            let entry = accounts::entry("passwd", &user.to_string())?;
+            let name = entry.as_ref().and_then(|entry| entry.field(0));
+            identity.groups.extend(name.map(accounts::groups).transpose()?.unwrap_or_default());
+            identity.groups.extend(entry.and_then(|entry| entry.id(3)));
+        }
+        Ok(identity)
     }
 
     /// Somebody who is named nowhere.
@@ -157,10 +173,10 @@ impl Access {
         self.named.keys().copied().chain(owner).chain([Subject::Group(self.group)]).collect()
     }
 
-    /// Whether somebody who is not named may execute it, and nobody who is may not.
-    pub fn is_everybodys(&self) -> bool {
+    /// Whether somebody who is not named may do this, and nobody who is may not.
+    pub fn is_everybodys(&self, bit: u8) -> bool {
         let named = self.subjects().into_iter().filter_map(|subject| self.of_subject(subject));
-        self.others & EXECUTE != 0 && named.into_iter().all(|bits| bits & EXECUTE != 0)
+        self.others & bit != 0 && named.into_iter().all(|bits| bits & bit != 0)
     }
 
     /// Whether others than root can write to it, or change who can.

@@ -83,7 +83,7 @@ pub fn revoke(asked: &Revoke) -> Result<Outcome, Error> {
     let mut outcome = Outcome::Good;
     let mut names = Names::default();
     for (asked, subject) in each(&all, &subjects) {
-        let who = identity(subject)?;
+        let who = Identity::of(subject).map_err(Error::Getent)?;
         let Some((request, file)) = plan::remaining(&left, asked, &who) else { continue };
         outcome = Outcome::Bad;
         let whom = left.0.get(&file).map(|rule| Whom::of(&rule.access)).unwrap_or_default();
@@ -110,21 +110,6 @@ fn read(grant: &Grant) -> Result<(Vec<Asked>, Vec<Subject>), Error> {
 
 fn each<'a>(all: &'a [Asked], subjects: &'a [Subject]) -> impl Iterator<Item = (&'a Asked, Subject)> {
     all.iter().flat_map(|asked| subjects.iter().map(move |subject| (asked, *subject)))
-}
-
-/// The subject as the kernel knows it: a user with all groups.
-///
-/// # Errors
-/// [`Error::Getent`]
-pub fn identity(subject: Subject) -> Result<Identity, Error> {
-    let mut identity = Identity::bare(subject);
-    if let Subject::User(user) = subject {
-        let entry = accounts::entry("passwd", &user.to_string()).map_err(Error::Getent)?;
-        let name = entry.as_ref().and_then(|entry| entry.field(0));
-        identity.groups.extend(name.map(accounts::groups).transpose().map_err(Error::Getent)?.unwrap_or_default());
-        identity.groups.extend(entry.and_then(|entry| entry.id(3)));
-    }
-    Ok(identity)
 }
 
 /// Says what has changed.

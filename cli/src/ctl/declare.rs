@@ -111,7 +111,7 @@ fn text_of(rules: &RuleSet, names: &mut Names) -> Result<String, Error> {
         text += &format!("allow {}{}\n", Asked::from(key), words(&whom, names)?);
     }
     for (file, rule) in &rules.0 {
-        let Some((user, impersonating)) = user_of(file).filter(|(user, _)| rule.is_readable_to(*user)) else {
+        let Some((user, impersonating)) = user_of(file).filter(|_| rule.is_readable) else {
             continue;
         };
         let name = names.of(Subject::User(user))?;
@@ -331,9 +331,9 @@ fn declared_rules(text: &Text, rules: &RuleSet) -> Result<RuleSet, Error> {
         after.0.extend(key.files().into_iter().next().map(|file| (file, declared.rule())));
     }
     for (file, rule) in &rules.0 {
-        let Some((user, impersonating)) = user_of(file) else { continue };
+        let Some((_, impersonating)) = user_of(file) else { continue };
         match text.lines.get(file) {
-            Some(declared) if rule.is_readable_to(user) && entries(rule, impersonating) == *declared => {}
+            Some(declared) if rule.is_readable && entries(rule, impersonating) == *declared => {}
             None if !entries(rule, impersonating).iter().any(Entry::is_grant) => {}
             _ if rule.kind != Kind::File => return Err(Error::NotRegular(file.clone())),
             Some(declared) => drop(after.0.insert(file.clone(), lines_rule(declared))),

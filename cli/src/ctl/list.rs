@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::access::Identity;
-use super::allow::identity;
 use super::arguments::List;
 use super::error::Error;
 use super::grants::{Grant, grants, named};
@@ -25,7 +24,8 @@ use crate::setup::Problem;
 /// [`Error`]
 pub fn list(asked: &List) -> Result<Outcome, Error> {
     let rules = RuleSet::read(Path::new(RULES))?;
-    let who = asked.user.as_deref().map(|user| identity(Subject::User(Subject::parse_user(user)?))).transpose()?;
+    let user = asked.user.as_deref().map(Subject::parse_user).transpose()?;
+    let who = user.map(|user| Identity::of(Subject::User(user))).transpose().map_err(Error::Getent)?;
     let mut names = Names::default();
     let is_asked_for = |grant: &Grant| who.as_ref().is_none_or(|who| is_granted_to(grant, &rules, who));
     let grants: Vec<Grant> = grants(&rules).into_iter().filter(is_asked_for).collect();
@@ -119,7 +119,7 @@ fn earlier(rules: &RuleSet, file: &str) -> Option<String> {
 fn of_lines(deciders: &[(u16, &String)], rule: &Rule, user: u32, impersonating: bool) -> Vec<String> {
     let unreadable = match &rule.text {
         _ if !rule.is_regular() => None,
-        _ if !rule.is_readable_to(user) => Some("grants nothing: its user cannot read it (chmod 0644)".to_owned()),
+        _ if !rule.is_readable => Some("grants nothing: its user cannot read it (chmod 0644)".to_owned()),
         None => Some("cannot be read, or is longer than the helper reads".to_owned()),
         Some(_) => None,
     };

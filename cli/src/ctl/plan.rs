@@ -180,8 +180,8 @@ fn allow_by_line(rules: &RuleSet, asked: &Asked, user: u32) -> Result<RuleSet, E
         }
         let rule = after.0.entry(file.clone()).or_insert_with(|| Rule::new(Access::readable()));
         let rule = change(rule, &file)?;
-        if !rule.is_readable_to(user) {
-            rule.access = Access::readable();
+        if !rule.is_readable {
+            (rule.access, rule.is_readable) = (Access::readable(), true);
         }
         let mut text: Vec<Vec<u8>> = rule.lines().into_iter().map(<[u8]>::to_vec).collect();
         text.extend(missing.iter().map(|line| line.to_string().into_bytes()));
@@ -209,7 +209,7 @@ fn allow_in_deciders(rules: &mut RuleSet, asked: &Asked, subject: Subject) -> Re
 fn grants(rules: &RuleSet, file: &str, subject: Subject) -> bool {
     rules.0.get(file).is_some_and(|rule| {
         let own = rule.access.of_subject(subject).is_some_and(|bits| bits & EXECUTE != 0);
-        rule.is_regular() && (own || rule.access.is_everybodys())
+        rule.is_regular() && (own || rule.access.is_everybodys(EXECUTE))
     })
 }
 

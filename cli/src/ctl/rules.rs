@@ -122,28 +122,38 @@ pub struct Rule {
     /// What is in it: below `byuid` the rule itself, elsewhere comments. `None` where it cannot be read, or is longer than
     /// the helper reads.
     pub text: Option<Vec<u8>>,
+    /// Below `byuid`: whether its user can read it, without which it grants nothing.
+    pub is_readable: bool,
 }
 
 impl Rule {
     /// One that grants nobody anything.
     pub fn new(access: Access) -> Rule {
-        Rule { kind: Kind::File, access, text: Some(Vec::new()) }
+        Rule { kind: Kind::File, access, text: Some(Vec::new()), is_readable: true }
     }
 
-    fn read(path: &Path) -> io::Result<Rule> {
+    /// Of the user of this id, where the rule is one of lines.
+    fn read(path: &Path, user: Option<u32>) -> io::Result<Rule> {
         let is_link = fs::symlink_metadata(path)?.is_symlink();
+        let rule = |kind, access, text| Rule { kind, access, text, is_readable: false };
         let access = match Access::of(path) {
             Err(error) if error.kind() == ErrorKind::NotFound && is_link => {
-                return Ok(Rule { kind: Kind::Dangling, access: Access::roots(), text: None });
+                return Ok(rule(Kind::Dangling, Access::roots(), None));
             }
             access => access?,
         };
         let kind = match fs::metadata(path)?.is_file() {
             true if is_link => Kind::Link,
             true => Kind::File,
-            false => return Ok(Rule { kind: Kind::NoFile, access, text: None }),
+            false => return Ok(rule(Kind::NoFile, access, None)),
         };
-        Ok(Rule { kind, access, text: read_text(path).ok().flatten() })
+        // Only where groups matter, the databases are asked for the user's.
+        let may_read = |user| {
+            let is_anyones = access.is_everybodys(READ);
+            Ok::<_, io::Error>(is_anyones || access.permits(&Identity::of(Subject::User(user))?, READ))
+        };
+        let is_readable = user.map_or(Ok(false), may_read)?;
+        Ok(Rule { is_readable, ..rule(kind, access, read_text(path, is_link).ok().flatten()) })
     }
 
     /// Whether it is one that can grant something.
@@ -156,14 +166,9 @@ impl Rule {
         self.is_regular() && self.access.permits(who, EXECUTE)
     }
 
-    /// Whether this user may read it.
-    pub fn is_readable_to(&self, user: u32) -> bool {
-        self.is_regular() && self.access.permits(&Identity::bare(Subject::User(user)), READ)
-    }
-
-    fn has_line_for(&self, who: &Identity, address: SocketAddr) -> bool {
-        let text = self.text.as_deref().filter(|_| self.access.permits(who, READ));
-        self.is_regular() && text.is_some_and(|text| byuid::granting_line(text, address).is_some())
+    fn has_line_for(&self, address: SocketAddr) -> bool {
+        let text = self.text.as_deref().filter(|_| self.is_readable);
+        text.is_some_and(|text| byuid::granting_line(text, address).is_some())
     }
 
     /// Its lines, without what ends them.
@@ -179,9 +184,10 @@ impl Rule {
     }
 }
 
-fn read_text(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    // Not blocking, should somebody put a FIFO in the place of the file.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+fn read_text(path: &Path, is_link: bool) -> io::Result<Option<Vec<u8>>> {
+    // Should somebody put a FIFO or a link in the place of the file: not blocking, and not followed.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | if is_link { 0 } else { libc::O_NOFOLLOW };
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
     let mut text = Vec::new();
     file.take(LONGEST_FILE + 1).read_to_end(&mut text)?;
     Ok(u64::try_from(text.len()).is_ok_and(|length| length <= LONGEST_FILE).then_some(text))
@@ -207,12 +213,13 @@ impl RuleSet {
             };
             for entry in entries {
                 let entry = entry.map_err(failed)?;
-                let rule = match Rule::read(&entry.path()) {
+                let file = format!("{directory}/{}", entry.file_name().to_string_lossy());
+                let rule = match Rule::read(&entry.path(), user_of(&file).map(|(user, _)| user)) {
                     // It is being replaced or removed just now.
                     Err(error) if error.kind() == ErrorKind::NotFound => continue,
                     rule => rule.map_err(|error| Error::File { verb: "read", path: entry.path(), error })?,
                 };
-                rules.insert(format!("{directory}/{}", entry.file_name().to_string_lossy()), rule);
+                rules.insert(file, rule);
             }
         }
         Ok(RuleSet(rules))
@@ -239,7 +246,7 @@ impl RuleSet {
             Some(rule) => rule.is_granted_to(who),
             None => who.user.is_some_and(|user| {
                 let file = format!("{BYUID}/{}", keys::byuid(request, user));
-                self.0.get(&file).is_some_and(|rule| rule.has_line_for(who, request.address))
+                self.0.get(&file).is_some_and(|rule| rule.has_line_for(request.address))
             }),
         }
     }
@@ -247,7 +254,7 @@ impl RuleSet {
     /// Every `byuid` line that grants something: its file, its number from 0 on, and what it grants.
     pub fn lines(&self) -> impl Iterator<Item = (&String, usize, Line)> {
         let of_users = self.0.iter().filter_map(|(file, rule)| Some((file, rule, user_of(file)?)));
-        let read = of_users.filter(|(_, rule, (user, _))| rule.is_readable_to(*user));
+        let read = of_users.filter(|(_, rule, _)| rule.is_readable);
         read.flat_map(|(file, rule, (_, impersonating))| {
             let lines = rule.lines().into_iter().enumerate();
             lines.flat_map(move |(at, line)| {
