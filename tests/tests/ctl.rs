@@ -504,6 +504,44 @@ world_test! {
 }
 
 world_test! {
+    /// Wherever a change of many files is cut short, each decision is the old one or the new one.
+    fn each_decision_is_the_old_one_or_the_new_one(world) {
+        let requests = all_requests();
+        let texts = [
+            "allow 80 --nobody\nallow 80-81 --addr 0.0.0.0/0 alice\n",
+            "allow 80 --everybody\nallow 80/tcp alice\n",
+            "allow 80 --addr ::ffff:127.0.0.1 --nobody\nallow 80 --addr 127.0.0.1 --everybody\nallow 80 --addr 0.0.0.0/0 bob\n",
+            "# nothing\n",
+        ];
+        let make = |text| {
+            fs::write("/run/tmp/grants", text).unwrap();
+            let _ = ctl(world, "apply /run/tmp/grants").successful();
+            decisions(world, &requests)
+        };
+        let mut cuts = 0;
+        for (old, new) in texts.into_iter().flat_map(|old| texts.map(|new| (old, new))) {
+            let will = make(new);
+            for (call, time) in ["rename", "unlink"].into_iter().flat_map(|call| [1, 2, 3].map(|time| (call, time))) {
+                let was = make(old);
+                fs::write("/run/tmp/grants", new).unwrap();
+                let inject = format!("inject={call}:signal=KILL:when={time}");
+                let strace = ["strace", "-o/dev/null", "-e", &inject, "rauthbindctl", "apply", "/run/tmp/grants"];
+                if world.command("root", strace).run().status.success() {
+                    continue;
+                }
+                cuts += 1;
+                for (user, is) in decisions(world, &requests) {
+                    let all = requests.iter().zip(is).zip(was[user].iter().zip(&will[user]));
+                    let odd: Vec<_> = all.filter(|((_, is), (was, will))| is != *was && is != *will).collect();
+                    assert_eq!(odd, [], "{user}, killed at {call} {time} between\n{old}and\n{new}");
+                }
+            }
+        }
+        assert!(cuts > 20, "hardly ever killed: {cuts}");
+    }
+}
+
+world_test! {
     /// Where the file system keeps no ACLs, one group can have a port, or one user by a group of their own; more cannot,
     /// and no file is given away for it.
     fn without_acls_a_rule_is_one_groups(world) {

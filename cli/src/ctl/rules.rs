@@ -72,6 +72,14 @@ impl Key {
     }
 }
 
+/// By this order each request finds its files in the order in which it looks them up.
+pub fn rank(file: &str) -> impl Ord + use<> {
+    Key::of(file).map_or((true, false, false, false, 0), |key| {
+        let at = key.files().iter().position(|known| known == file).unwrap_or_default();
+        (false, key.address.is_some(), key.address.is_some_and(|ip| ip.is_ipv4()), key.protocol.is_none(), at)
+    })
+}
+
 fn byport(request: &Request) -> Vec<String> {
     in_directory(BYPORT, keys::byport(request))
 }
@@ -287,6 +295,19 @@ mod tests {
         let key = |address: &str, port, protocol| Key { port, address: address.parse().ok(), protocol };
         let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
         for (key, files) in [
+    #[test]
+    fn a_lookup_goes_by_rank() {
+        for address in ["10.0.0.1:80", "10.0.0.1:600", "[::1]:80", "[::ffff:10.0.0.1]:600"] {
+            let request = Request { protocol: Protocol::Udp, address: address.parse().unwrap() };
+            let files: Vec<String> =
+                byport(&request).into_iter().chain(byaddr(&request)).chain([byuid_file(1, false)]).collect();
+            let mut sorted = files.clone();
+            sorted.sort();
+            sorted.sort_by_key(|file| rank(file));
+            assert_eq!(sorted, files);
+        }
+    }
+
             (key("", 80, None), &["byport/80"][..]),
             (key("", 80, tcp), &["byport/80,tcp"]),
             (key("", 600, udp), &["byport/!600,udp", "byport/600,udp"]),

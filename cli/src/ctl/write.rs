@@ -1,7 +1,9 @@
 //! The change itself: whatever happens, each rule is the old one or the new one.
 //!
 //! Every file is prepared in full, under a name that no rule has, before the first one takes the place of a rule. Who
-//! changes rules holds a lock that only root can take, so that what was read is still so when it is written.
+//! changes rules holds a lock that only root can take, so that what was read is still so when it is written. Files take
+//! their places in the order of a lookup, and leave them in the reverse one: so each decision is the old one or the new
+//! one, at any moment, and also where one of these steps fails.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -19,7 +21,7 @@ use rauthbind_wire::names::RULES;
 
 use super::access;
 use super::error::Error;
-use super::rules::{Rule, RuleSet};
+use super::rules::{Rule, RuleSet, rank};
 use crate::accounts;
 
 /// Held by whoever changes rules; below [`RULES`], where only root can make it.
@@ -103,6 +105,8 @@ fn carry_out(root: &Path, changes: &[Change]) -> Result<(), Error> {
     for directory in [BYPORT, BYADDR, BYUID].map(|name| root.join(name)) {
         remove_prepared(&directory).map_err(|error| Error::File { verb: "clean", path: directory.clone(), error })?;
     }
+    let mut changes: Vec<&Change> = changes.iter().collect();
+    changes.sort_by_key(|change| rank(&change.file));
     let mut prepared = Vec::new();
     let result = changes.iter().enumerate().try_for_each(|(number, change)| {
         let Some(rule) = &change.after else { return Ok(()) };
@@ -120,7 +124,7 @@ fn carry_out(root: &Path, changes: &[Change]) -> Result<(), Error> {
     for (from, to) in &prepared {
         fs::rename(from, to).map_err(|error| Error::File { verb: "write", path: to.clone(), error })?;
     }
-    for change in changes.iter().filter(|change| change.after.is_none()) {
+    for change in changes.iter().rev().filter(|change| change.after.is_none()) {
         let path = root.join(&change.file);
         fs::remove_file(&path).map_err(|error| Error::File { verb: "remove", path, error })?;
     }
