@@ -542,6 +542,18 @@ world_test! {
 }
 
 world_test! {
+    /// A directory that is made can be searched, whatever root's umask is: others have rules in the next one.
+    fn the_umask_is_not_the_rules(world) {
+        world.byuid("4002", "0.0.0.0/0,80\n");
+        fs::remove_dir(format!("{RULES}/byport")).unwrap();
+        let script = "umask 077; exec rauthbindctl allow 81 alice";
+        let _ = world.command("root", ["sh", "-c", script]).run().successful();
+        let request = Request { protocol: Protocol::Tcp, address: "0.0.0.0:80".parse().unwrap() };
+        assert!(decisions(world, &[request])["bob"][0]);
+    }
+}
+
+world_test! {
     /// Where the file system keeps no ACLs, one group can have a port, or one user by a group of their own; more cannot,
     /// and no file is given away for it.
     fn without_acls_a_rule_is_one_groups(world) {

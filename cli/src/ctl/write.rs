@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use rauthbind_policy::Rules;
 use rauthbind_policy::keys::{BYADDR, BYPORT, BYUID};
@@ -51,6 +52,8 @@ pub fn change(plan: impl FnOnce(&RuleSet) -> Result<RuleSet, Error>) -> Result<V
     }
     let root = Path::new(RULES);
     Rules::open(root).and_then(|rules| rules.check()).map_err(Error::Rules)?;
+    // What is made has the mode that is given with it, whatever root's own files are to have.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let _lock = lock(&root.join(LOCK))?;
     let before = RuleSet::read(root)?;
     let mut after = plan(&before)?;
@@ -102,11 +105,11 @@ fn without_acls(root: &Path, directory: &str, before: &RuleSet, after: &mut Rule
 }
 
 fn carry_out(root: &Path, changes: &[Change]) -> Result<(), Error> {
+    let mut changes: Vec<&Change> = changes.iter().collect();
+    changes.sort_by_key(|change| rank(&change.file));
     for directory in [BYPORT, BYADDR, BYUID].map(|name| root.join(name)) {
         remove_prepared(&directory).map_err(|error| Error::File { verb: "clean", path: directory.clone(), error })?;
     }
-    let mut changes: Vec<&Change> = changes.iter().collect();
-    changes.sort_by_key(|change| rank(&change.file));
     let mut prepared = Vec::new();
     let result = changes.iter().enumerate().try_for_each(|(number, change)| {
         let Some(rule) = &change.after else { return Ok(()) };
