@@ -554,6 +554,17 @@ world_test! {
 }
 
 world_test! {
+    /// Whoever owns a file of lines cannot keep them by making them unreadable for a while.
+    fn what_cannot_be_read_is_not_passed_for_revoked(world) {
+        world.byuid("4001", &format!("0.0.0.0/0,80\n{}", "#".repeat(70_000)));
+        chown(format!("{RULES}/byuid/4001"), Some(4001), None).unwrap();
+        refuses(world, "revoke 80 alice", 1, "byuid/4001 is not a file to be changed");
+        fs::write("/run/tmp/grants", "# nothing").unwrap();
+        changes(world, "apply /run/tmp/grants", &["byuid/4001: removed"]);
+    }
+}
+
+world_test! {
     /// Where the file system keeps no ACLs, one group can have a port, or one user by a group of their own; more cannot,
     /// and no file is given away for it.
     fn without_acls_a_rule_is_one_groups(world) {

@@ -334,7 +334,7 @@ fn declared_rules(text: &Text, rules: &RuleSet) -> Result<RuleSet, Error> {
         let Some((_, impersonating)) = user_of(file) else { continue };
         match text.lines.get(file) {
             Some(declared) if rule.is_readable && entries(rule, impersonating) == *declared => {}
-            None if !entries(rule, impersonating).iter().any(Entry::is_grant) => {}
+            None if !rule.is_obscure() && !entries(rule, impersonating).iter().any(Entry::is_grant) => {}
             _ if rule.kind != Kind::File => return Err(Error::NotRegular(file.clone())),
             Some(declared) => drop(after.0.insert(file.clone(), lines_rule(declared))),
             None => drop(after.0.remove(file)),

@@ -143,8 +143,8 @@ impl fmt::Display for Error {
             ),
             Error::NotRegular(file) => write!(
                 out,
-                "{RULES}/{file} is not a file to be changed (a symbolic link, no regular file, or longer than the helper \
-                 reads); see to it by hand"
+                "{RULES}/{file} is not a file to be changed (a symbolic link, no regular file, held by a lease, or longer than \
+                 the helper reads); see to it by hand"
             ),
             Error::TooLong(file) => write!(
                 out,

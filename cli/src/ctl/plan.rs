@@ -281,6 +281,9 @@ fn remove_if_idle(before: &RuleSet, after: &mut RuleSet, asked: &Asked, subject:
 
 fn revoke_lines(after: &mut RuleSet, asked: &Asked, file: &str, impersonating: bool) -> Result<(), Error> {
     let Some(rule) = after.0.get_mut(file) else { return Ok(()) };
+    if rule.is_obscure() {
+        return Err(Error::NotRegular(file.to_owned()));
+    }
     let spans = asked.spans();
     let spans: Vec<Span> = spans.iter().copied().chain(spans.iter().filter_map(Span::mapped)).collect();
     let mut kept: Vec<Vec<u8>> = Vec::new();

@@ -174,6 +174,11 @@ impl Rule {
         self.is_regular() && self.access.permits(who, EXECUTE)
     }
 
+    /// Whether what it grants is not known and for others than root to say, as where its owner has made it too long.
+    pub fn is_obscure(&self) -> bool {
+        self.is_regular() && self.text.is_none() && self.access.is_foreign()
+    }
+
     fn has_line_for(&self, address: SocketAddr) -> bool {
         let text = self.text.as_deref().filter(|_| self.is_readable);
         text.is_some_and(|text| byuid::granting_line(text, address).is_some())
@@ -291,11 +296,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_has_its_key_and_each_key_its_names() {
-        let key = |address: &str, port, protocol| Key { port, address: address.parse().ok(), protocol };
-        let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
-        for (key, files) in [
-    #[test]
     fn a_lookup_goes_by_rank() {
         for address in ["10.0.0.1:80", "10.0.0.1:600", "[::1]:80", "[::ffff:10.0.0.1]:600"] {
             let request = Request { protocol: Protocol::Udp, address: address.parse().unwrap() };
@@ -308,6 +308,11 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_name_has_its_key_and_each_key_its_names() {
+        let key = |address: &str, port, protocol| Key { port, address: address.parse().ok(), protocol };
+        let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
+        for (key, files) in [
             (key("", 80, None), &["byport/80"][..]),
             (key("", 80, tcp), &["byport/80,tcp"]),
             (key("", 600, udp), &["byport/!600,udp", "byport/600,udp"]),
