@@ -69,7 +69,8 @@ pub fn entry(database: &str, key: &str) -> io::Result<Option<Entry>> {
 /// getent(1) cannot be run.
 pub fn groups(user: &str) -> io::Result<Vec<u32>> {
     let line = line("initgroups", user)?;
-    Ok(line.split_ascii_whitespace().skip(1).filter_map(number).collect())
+    // The name may have blanks in it, and numbers.
+    Ok(line.strip_prefix(user).unwrap_or_default().split_ascii_whitespace().filter_map(number).collect())
 }
 
 /// The group that a user is alone in, so far as the databases list everybody.

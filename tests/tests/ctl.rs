@@ -542,6 +542,27 @@ world_test! {
 }
 
 world_test! {
+    /// By a name that is printed the same subject is found again, and nothing else is done; else it is a number.
+    fn a_name_is_nobody_elses(world) {
+        let mut passwd = fs::read_to_string("/etc/passwd").unwrap();
+        passwd += "alice:x:5001:5001::/:/bin/sh\nx;id:x:5002:5002::/:/bin/sh\n4001:x:5003:5003::/:/bin/sh\nx 4100:x:5004:5004::/:/bin/sh\n";
+        fs::write("/etc/passwd", passwd).unwrap();
+        let _ = ctl(world, "allow 80 5001 5002 5003 5004").successful();
+        let _ = ctl(world, "allow 81 nobody").successful();
+        world.rule("byport/82", "root", "root", 0o600);
+        let list = ctl(world, "list").successful().stdout;
+        assert!(list.contains("80\tany\tany\t5001 5002 5003 5004\t"), "{list}");
+        assert!(list.contains("\tnobody\tbyport/81\n") && list.contains("\t-\tbyport/82\n"), "{list}");
+        fs::write("/run/tmp/grants", ctl(world, "export").successful().stdout).unwrap();
+        changes(world, "apply /run/tmp/grants", &[]);
+        let explained = ctl(world, "explain 80 --user 5002").successful().stdout;
+        assert!(!explained.contains("x;id"), "{explained}");
+        let explained = ctl(world, "explain 80 --user 5004").successful().stdout;
+        assert!(!explained.contains("@web"), "by a number in the name: {explained}");
+    }
+}
+
+world_test! {
     /// A directory that is made can be searched, whatever root's umask is: others have rules in the next one.
     fn the_umask_is_not_the_rules(world) {
         world.byuid("4002", "0.0.0.0/0,80\n");

@@ -56,7 +56,8 @@ fn print(grants: &[Grant], findings: &[Finding], names: &mut Names) -> Result<()
             Range(&grant.ports).to_string(),
             grant.protocol.map_or("any".to_owned(), |protocol| protocol.to_string()),
             grant.addresses.map_or("any".to_owned(), |addresses| addresses.to_string()),
-            if whom.is_empty() { "nobody".to_owned() } else { whom.join(" ") },
+            // A user may have the name nobody.
+            if whom.is_empty() { "-".to_owned() } else { whom.join(" ") },
             grant.line.map_or_else(|| grant.file.clone(), |line| format!("{}:{line}", grant.file)),
         ]);
     }

@@ -47,8 +47,11 @@ impl Subject {
 }
 
 fn id(database: &'static str, name: &str) -> Result<u32, Error> {
-    let known = accounts::entry(database, name).map_err(Error::Getent)?.and_then(|entry| entry.id(2));
-    known.or_else(|| number(name)).ok_or_else(|| Error::Unknown { database, name: name.to_owned() })
+    known(database, name)?.or_else(|| number(name)).ok_or_else(|| Error::Unknown { database, name: name.to_owned() })
+}
+
+fn known(database: &str, name: &str) -> Result<Option<u32>, Error> {
+    Ok(accounts::entry(database, name).map_err(Error::Getent)?.and_then(|entry| entry.id(2)))
 }
 
 /// The names of users and groups, each asked for once.
@@ -70,7 +73,9 @@ impl Names {
             Entry::Vacant(unknown) => {
                 let entry = accounts::entry(database, &id.to_string()).map_err(Error::Getent)?;
                 let name = entry.as_ref().and_then(|entry| entry.field(0)).filter(|name| is_plain(name));
-                unknown.insert(name.map(str::to_owned))
+                // Where two have one name, it is the other's, perhaps.
+                let is_its_own = name.map_or(Ok(false), |name| Ok(known(database, name)? == Some(id)))?;
+                unknown.insert(name.filter(|_| is_its_own).map(str::to_owned))
             }
         };
         let name = known.clone().unwrap_or_else(|| id.to_string());
@@ -78,8 +83,8 @@ impl Names {
     }
 }
 
-/// Whether a name is a word that nothing else can be meant by, be it on a line of words or on a terminal.
+/// Whether a name is a word that nothing else can be meant by, be it on a line of words, on a terminal or in a shell.
 fn is_plain(name: &str) -> bool {
-    let hostile = |c: char| c.is_whitespace() || c.is_control() || "#\"'\\".contains(c);
-    !name.is_empty() && !name.starts_with(['-', '@']) && !name.contains(hostile) && number(name).is_none()
+    let is_usual = |c: char| c.is_alphanumeric() || "._-+@".contains(c);
+    !name.is_empty() && !name.starts_with(['-', '@']) && name.chars().all(is_usual) && number(name).is_none()
 }
