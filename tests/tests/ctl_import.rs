@@ -221,7 +221,9 @@ world_test! {
 world_test! {
     /// Only root changes rules; what is no directory of rules is an error; and a link gives nothing away.
     fn only_root_applies_and_links_give_nothing_away(world) {
-        only(world, "rule byport/80 root:alice 0710; ln -s /etc/shadow byuid/4001; echo 127.0.0.1,80 >byuid/4002");
+        only(world, "rule byport/80 root:alice 0710; ln -s /etc/shadow byuid/4001; echo 127.0.0.1,80 >byuid/4002
+            echo '# secret' >/etc/secret; ln -s /etc/secret byuid/4003
+            echo '# secret' >byuid/4004; echo '127.0.0.1,80 # secret' >>byuid/4004; chmod 640 byuid/4004");
         let done = import(world, "alice", "");
         assert!(done.stdout.contains("byport/80"), "{}", done.stdout);
         let done = import(world, "alice", "--apply");
@@ -230,6 +232,9 @@ world_test! {
         let _ = import(world, "root", "--apply").successful();
         let text = fs::read_to_string(format!("{RULES}/byuid/4001")).unwrap();
         assert!(!text.contains("root:"), "{text}");
+        for file in ["4003", "4004"] {
+            assert_eq!(fs::read_to_string(format!("{RULES}/byuid/{file}")).unwrap(), "");
+        }
         for nowhere in ["/nowhere", "/etc/hosts"] {
             let done = import(world, "root", nowhere);
             assert_eq!((done.status.code(), &*done.stdout), (Some(2), ""), "{}", done.stderr);

@@ -13,7 +13,7 @@ use rauthbind_policy::{Protocol, Request};
 use rauthbind_wire::names::RULES;
 
 use super::Outcome;
-use super::access::{Access, Identity};
+use super::access::{Access, Identity, READ};
 use super::arguments::Import;
 use super::error::Error;
 use super::grants::Whom;
@@ -254,19 +254,23 @@ fn take(authbinds: &RuleSet, names: &mut Names, findings: &mut BTreeSet<Finding>
     Ok(taken)
 }
 
-/// authbind reads these files as root, the helper as their user. Only what grants something is copied, and comments, lest
-/// a link give away to everybody what it leads to.
+/// authbind reads these files as root, the helper as their user. Only what grants something is copied, and comments where
+/// everybody can read them already, lest a link give away what it leads to.
 fn take_lines(file: &str, rule: &Rule, impersonating: bool, findings: &mut BTreeSet<Finding>) -> Rule {
     if rule.access.is_foreign() {
         findings.insert(Finding::Foreign(file.to_owned()));
     }
     let mut lines = Vec::new();
+    let is_public = rule.kind == Kind::File && rule.access.is_everybodys(READ);
     for (at, line) in rule.lines().into_iter().enumerate() {
         let is_comment = line.trim_ascii().first().is_none_or(|first| *first == b'#');
         let is_granting = !Line::read(line, impersonating).is_empty();
+        if is_comment && !is_public {
+            continue;
+        }
         if is_comment || is_granting && !line.contains(&b'#') {
             lines.push(line.to_vec());
-        } else if is_granting {
+        } else if is_granting && is_public {
             lines.push([b"# ", line].concat());
             findings.insert(Finding::Comment(file.to_owned(), at + 1));
         } else {
