@@ -122,8 +122,12 @@ fn interpreter(script: &Path) -> Option<PathBuf> {
     name.and_then(|name| find(OsStr::from_bytes(name))).or_else(|| Some(interpreter.to_owned()))
 }
 
-/// Opens a file to read, if it is one: not what could make us wait.
+/// Opens a file to read, if it is one: not what could make us wait, nor a device, of which some act when they are opened.
 fn open(path: &Path) -> Option<File> {
+    let is_program = fs::metadata(path).ok()?.is_file() && access(path, AccessFlags::X_OK).is_ok();
+    if !is_program {
+        return None;
+    }
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
     file.metadata().ok()?.is_file().then_some(file)

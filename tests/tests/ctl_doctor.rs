@@ -189,6 +189,12 @@ world_test! {
             let found = format!("wrong: {} is setuid, setgid or has capabilities of its own", path(name));
             says(world, &["--", &path(name)], 1, &[found]);
         }
+        // Some devices act when they are opened.
+        std::os::unix::fs::symlink("/dev/full", path("device")).unwrap();
+        let strace = ["strace", "-f", "-eopenat", "rauthbindctl", "doctor", "--", &path("device")];
+        let done = world.command("root", strace).run();
+        assert!(done.stderr.contains("openat(") && !done.stderr.contains("device"), "{}", done.stderr);
+
         says(world, &["--", "no-such-command"], 1, &["wrong: there is no command \"no-such-command\"".into()]);
         says(world, &["--", "rauthbind", "true"], 2, &[format!("cannot tell: {LAUNCHER} is rauthbind itself")]);
         // What is in a name stays on its line.
