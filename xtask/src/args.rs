@@ -186,14 +186,16 @@ Usage: cargo xtask test [-- FILTER...]
   2  cargo fmt --check
   3  cargo clippy, warnings denied
   4  cargo doc, warnings denied
-  5  unit tests of every package
-  6  release build, installed into target/stage
-  7  packages for dpkg and rpm, in target/packages
-  8  end-to-end tests: real servers, each test in namespaces of its own, against target/stage and target/packages
+  5  cargo-deny: licences and sources of all crates; installs it into target/tools, for which Rust 1.88 is needed
+  6  unit tests of every package
+  7  release build, installed into target/stage
+  8  the same build from a copy in target/elsewhere: it must have the same bytes
+  9  packages for dpkg and rpm, in target/packages
+ 10  end-to-end tests: real servers, each test in namespaces of its own, against target/stage and target/packages
 
-Arguments after -- go to the test programs of step 8, as in `cargo xtask test -- --exact shim_exports_bind_alone`.
+Arguments after -- go to the test programs of step 10, as in `cargo xtask test -- --exact shim_exports_bind_alone`.
 Needs root (or sudo) for missing packages, for the root-owned files of target/stage, and for namespaces.
-`sudo rm -r target/stage` removes what step 6 leaves.
+`sudo rm -r target/stage` removes what step 7 leaves.
 Exit status: 0 where everything passed, else 1.
 ";
 

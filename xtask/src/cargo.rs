@@ -15,13 +15,15 @@ use crate::root;
 /// What this machine is called among targets.
 pub(crate) const HOST: &str = env!("HOST");
 
-/// Where the checkout is, and where cargo puts what it builds.
+/// Where the checkout is, and where cargo puts what it builds and what it fetches.
 #[derive(Debug)]
 pub struct Workspace {
     /// The directory of the workspace's Cargo.toml.
     pub root: PathBuf,
     /// Cargo's target directory.
     pub target: PathBuf,
+    /// Cargo's home.
+    pub home: PathBuf,
 }
 
 impl Workspace {
@@ -33,7 +35,9 @@ impl Workspace {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default();
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let target = std::path::absolute(&target).map_err(Error::file("find", &target))?;
-        Ok(Self { root, target })
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"));
+        Ok(Self { root, target, home })
     }
 
     /// Builds every program and library of the table for this prefix.
@@ -42,8 +46,11 @@ impl Workspace {
     /// Cargo failed.
     pub fn build(&self, prefix: &str) -> Result<(), Error> {
         remove_if_there(&self.built_for())?;
-        root::run(&mut link_statically(self.release(prefix, Origin::program_package)))?;
-        root::run(&mut self.release(prefix, Origin::library_package))?;
+        // What a panic says of where it was is to be the same whoever builds.
+        let anywhere = format!("--remap-path-prefix={}=cargo", self.home.display());
+        let static_pie = "-Ctarget-feature=+crt-static";
+        root::run(for_target(&mut self.release(prefix, Origin::program_package), &[static_pie, &anywhere]))?;
+        root::run(with_flags(&mut self.release(prefix, Origin::library_package), &[&anywhere]))?;
         let record = self.built_for();
         fs::write(&record, prefix).map_err(Error::file("write", &record))
     }
@@ -94,25 +101,45 @@ impl Workspace {
         cargo
     }
 
+    /// A program of crates.io, in `target/tools`; built if it is not there.
+    pub(crate) fn tool(&self, (name, version): (&str, &str)) -> Result<PathBuf, Error> {
+        let tools = self.target.join("tools");
+        let own = tools.join(format!("{name}-{version}"));
+        let program = own.join("bin").join(name);
+        if !program.exists() {
+            println!("building {name} {version} in {}, once; this takes a few minutes", tools.display());
+            let mut cargo =
+                self.cargo(&["install", "--quiet", "--locked", "--debug", "--version", version, name, "--root"]);
+            // It runs for a second: not worth the time of an optimised build, nor the space of debugging information.
+            cargo.arg(&own).arg("--target-dir").arg(tools.join("build")).env("CARGO_PROFILE_DEV_DEBUG", "0");
+            root::run(&mut cargo)?;
+        }
+        Ok(program)
+    }
+
     /// A command that is, or calls, cargo.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         // A prefix in the environment is not what was asked for; and leaving the default unset, as everyone does who
         // types `cargo build`, is what keeps cargo from building everything twice.
-        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).env_remove("RAUTHBIND_PREFIX");
+        command.current_dir(&self.root).env_remove("RAUTHBIND_PREFIX");
+        command.env("CARGO_TARGET_DIR", &self.target).env("CARGO_HOME", &self.home);
         command
     }
 }
 
-/// Makes static-pie programs of a build. The explicit target keeps the flag away from build scripts, and what is built
-/// with it in a directory of its own.
-fn link_statically(mut build: Command) -> Command {
-    let variable = target_variable("RUSTFLAGS");
-    // Where RUSTFLAGS is set, cargo reads no other variable: its flags go along in ours.
-    let [all, ours] = ["RUSTFLAGS", &variable].map(|name| env::var(name).unwrap_or_default());
-    build.args(["--target", HOST]).env_remove("RUSTFLAGS");
-    build.env(variable, format!("{all} {ours} -C target-feature=+crt-static"));
-    build
+/// Gives a build these flags. The explicit target keeps them away from build scripts, and what is built with them in a
+/// directory of its own.
+pub(crate) fn for_target<'a>(build: &'a mut Command, flags: &[&str]) -> &'a mut Command {
+    with_flags(build, flags).args(["--target", HOST])
+}
+
+/// Gives a build these flags, behind those of the environment.
+fn with_flags<'a>(build: &'a mut Command, flags: &[&str]) -> &'a mut Command {
+    let given = ["RUSTFLAGS", &target_variable("RUSTFLAGS")].map(|name| env::var(name).unwrap_or_default()).join(" ");
+    let all: Vec<_> = given.split_whitespace().chain(flags.iter().copied()).collect();
+    // Where this is set, cargo reads no other variable.
+    build.env("CARGO_ENCODED_RUSTFLAGS", all.join("\x1f"))
 }
 
 /// The name of a variable in which cargo takes a setting for this machine's target.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::cargo::{Workspace, target_variable};
 use crate::error::Error;
 use crate::package::{self, Format};
-use crate::{install, kernels, packages, root};
+use crate::{install, kernels, packages, root, supply};
 
 /// Runs every step.
 ///
@@ -31,19 +31,25 @@ pub fn run(filters: &[OsString]) -> Result<(), Error> {
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     root::run(workspace.cargo(&doc).env("RUSTDOCFLAGS", "-D warnings"))?;
 
-    heading(5, "unit tests");
+    heading(5, "cargo-deny: licences and sources of all crates");
+    supply::check_crates(&workspace)?;
+
+    heading(6, "unit tests");
     root::run(&mut workspace.cargo(&["test", "--workspace", "--exclude", "rauthbind-tests", "--locked"]))?;
 
-    heading(6, "release build, installed into target/stage");
+    heading(7, "release build, installed into target/stage");
     let stage = install::stage(&workspace)?;
 
-    heading(7, "packages in target/packages");
+    heading(8, "the same build from another directory");
+    supply::check_bytes(&workspace)?;
+
+    heading(9, "packages in target/packages");
     for format in [Format::Deb, Format::Rpm] {
         // Two, so that there is one to upgrade to.
         ["1", "2"].iter().try_for_each(|revision| package::build(format, revision))?;
     }
 
-    heading(8, "end-to-end tests");
+    heading(10, "end-to-end tests");
     let mut tests = workspace.cargo(&["test", "-p", "rauthbind-tests", "--locked"]);
     if !root::is_root() {
         tests.env(target_variable("RUNNER"), format!("sudo {} --", root::SUDO_KEEPS));
@@ -55,5 +61,5 @@ pub fn run(filters: &[OsString]) -> Result<(), Error> {
 }
 
 fn heading(step: u8, what: &str) {
-    println!("\n== {step}/8 {what}");
+    println!("\n== {step}/10 {what}");
 }

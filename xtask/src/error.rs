@@ -38,6 +38,8 @@ pub enum Error {
     },
     /// What is built was not built for this prefix.
     NotBuiltFor(String),
+    /// Built from another directory, this file has other bytes.
+    NotReproducible(PathBuf),
     /// A program could not be started.
     Start {
         /// Its name.
@@ -109,6 +111,11 @@ impl fmt::Display for Error {
                 write!(f, "cannot give the helper in {} its capability: {source}; {mend}", directory.display())
             }
             Self::NotBuiltFor(prefix) => write!(f, "nothing is built for prefix {prefix}: leave out --no-build"),
+            Self::NotReproducible(path) => write!(
+                f,
+                "{} has other bytes when it is built in another directory, by another user: something of either is in it",
+                path.display()
+            ),
             Self::Start { program, source } => write!(f, "cannot run {program}: {source}"),
             Self::Failed { command, status } => write!(f, "{status}: {command}"),
             Self::Packages(names) => write!(

@@ -9,6 +9,7 @@
 //! | [`ci`] | `test`: everything that CI runs |
 //! | [`demo`] | `demo` |
 //! | [`mod@bench`] | `bench` |
+//! | [`supply`] | where the crates come from, and whether what is built of them is the same everywhere |
 //! | [`cargo`] | the workspace, and cargo's part of each command |
 //! | [`packages`] | the system packages that tests, demo and benchmark need |
 //! | [`kernels`] | the kernels that the tests boot |
@@ -27,6 +28,7 @@ pub mod layout;
 pub mod package;
 pub mod packages;
 pub mod root;
+pub mod supply;
 
 use std::env;
 use std::process::ExitCode;

@@ -65,7 +65,7 @@ pub fn directory() -> Result<PathBuf, Error> {
 /// Something could not be built, or the tool failed.
 pub fn build(format: Format, revision: &str) -> Result<(), Error> {
     let workspace = Workspace::find()?;
-    let tool = install_tool(&workspace, format)?;
+    let tool = workspace.tool(format.tool())?;
     let packages = directory()?;
     // Apart from what is built for other prefixes, so that neither has the other built anew.
     let workspace = Workspace { target: workspace.target.join("package-build"), ..workspace };
@@ -82,22 +82,6 @@ pub fn build(format: Format, revision: &str) -> Result<(), Error> {
         };
         root::run(make.arg("--output").arg(packages.join("")))
     })
-}
-
-/// The program of the tool, which is built if it is not there.
-fn install_tool(workspace: &Workspace, format: Format) -> Result<PathBuf, Error> {
-    let (name, version) = format.tool();
-    let tools = workspace.target.join("tools");
-    let own = tools.join(format!("{name}-{version}"));
-    let program = own.join("bin").join(name);
-    if !program.exists() {
-        println!("building {name} {version} in {}, once; this takes a few minutes", tools.display());
-        let mut cargo =
-            workspace.cargo(&["install", "--quiet", "--locked", "--debug", "--version", version, name, "--root"]);
-        // It runs for a second: not worth the time of an optimised build, nor the space of debugging information.
-        root::run(cargo.arg(&own).arg("--target-dir").arg(tools.join("build")).env("CARGO_PROFILE_DEV_DEBUG", "0"))?;
-    }
-    Ok(program)
 }
 
 /// Writes the manifest that both tools read, and what it names that the checkout does not have in this form.
