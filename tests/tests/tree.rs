@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rauthbind_tests::{checkout, source};
+use rauthbind_tests::{checkout, source, stage};
 use xtask::layout::{DEFAULT_PREFIX, Tree};
 
 /// Every Rust file below these folders, relative to the root.
@@ -74,6 +74,22 @@ fn each_side_stays_small() {
     let (apps, helpers) = (lines(apps), lines(helpers));
     assert!(helpers < 1550, "helper, policy and their part of wire have {helpers} lines of code");
     assert!(apps < 620, "shim and its part of wire have {apps} lines of code");
+}
+
+/// What is loaded into every program, and what holds the capability, do not grow unnoticed: within a twentieth, which is
+/// the compiler's, they have the sizes in bytes that are recorded here for x86_64.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn shim_and_helper_do_not_grow() {
+    for (file, recorded) in
+        [("lib/rauthbind/librauthbind.so", 308_960), ("libexec/rauthbind/rauthbind-helper", 1_174_336)]
+    {
+        let size = fs::metadata(stage().join("usr/local").join(file)).unwrap().len();
+        assert!(
+            size <= recorded + recorded / 20,
+            "{file} has {size} bytes, no longer {recorded}: if that is worth it, record it here and say why in the commit"
+        );
+    }
 }
 
 /// The crates that run in other people's programs, or with the capability, are these and no others.

@@ -105,6 +105,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no SOCK_SEQPACKET")]
     fn a_channel_is_there_until_its_number_means_something_else() {
         let (apps, _helper) = create().unwrap();
         let channel = Channel::behind(&apps).unwrap();
