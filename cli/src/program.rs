@@ -133,14 +133,15 @@ fn open(path: &Path) -> Option<File> {
     file.metadata().ok()?.is_file().then_some(file)
 }
 
-/// Reads no more than headers: large files are not to make a start slow, nor are crafted ones.
 fn nature(program: &Path) -> Option<Nature> {
-    let barred = |barrier| Some(Nature::Barred(barrier));
     let file = open(program)?;
-    if sys::has_privileges(&file) {
-        return Some(Nature::Privileged);
-    }
-    let data = &ReadCache::new(file);
+    if sys::has_privileges(&file) { Some(Nature::Privileged) } else { nature_of_content(&ReadCache::new(file)) }
+}
+
+/// The same by a file's content alone. Reads no more than headers: large files are not to make a start slow, nor are
+/// crafted ones.
+pub fn nature_of_content<'data>(data: impl ReadRef<'data>) -> Option<Nature> {
+    let barred = |barrier| Some(Nature::Barred(barrier));
     if data.read_bytes_at(0, 4) != Ok(b"\x7fELF") {
         return None;
     }
@@ -169,7 +170,11 @@ fn nature(program: &Path) -> Option<Nature> {
 const LONGEST_PATH: u64 = 4096;
 
 /// By its name. The names are read all at once, which is what this costs for the most part.
-fn has_section_of_go(header: &FileHeader64<Endianness>, endian: Endianness, data: &ReadCache<File>) -> Option<bool> {
+fn has_section_of_go<'data>(
+    header: &FileHeader64<Endianness>,
+    endian: Endianness,
+    data: impl ReadRef<'data>,
+) -> Option<bool> {
     // Where there are more sections than fit there, the number is elsewhere.
     let sections = (header.e_shnum(endian) != 0).then(|| header.sections(endian, data).ok()).flatten()?;
     let names = sections.section(SectionIndex(header.shstrndx(endian, data).ok()?.try_into().ok()?)).ok()?;

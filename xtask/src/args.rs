@@ -31,6 +31,13 @@ pub enum Command {
         /// How often.
         rounds: NonZeroU32,
     },
+    /// Feed the readers of hostile input until they fail.
+    Fuzz {
+        /// One of the programs in fuzz/targets; each of them in turn where none is named.
+        target: Option<String>,
+        /// For libFuzzer's own command line.
+        options: Vec<OsString>,
+    },
     /// Put the tree in place.
     Install {
         /// Where.
@@ -72,17 +79,19 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
         "demo" => (DEMO_HELP, &[]),
         "test" => (TEST_HELP, &[]),
         "bench" => (BENCH_HELP, &["rounds"]),
+        "fuzz" => (FUZZ_HELP, &["TARGET"]),
         "install" => (INSTALL_HELP, &["prefix", "destdir", "authbind-compat", "no-build"]),
         "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir", "authbind-compat"]),
         "package" => (PACKAGE_HELP, &["revision"]),
         _ => return Err(Value(name.into()).unexpected().into()),
     };
-    let Some(Options { tree, build, rounds, format, revision }) = options(&mut parser, allowed)? else {
+    let Some(Options { tree, build, rounds, target, format, revision }) = options(&mut parser, allowed)? else {
         return Ok(Command::Help(help));
     };
     match name {
         "test" => Ok(Command::Test { filters }),
-        _ if !filters.is_empty() => Err(Error::Usage("only `test` takes arguments after --".into())),
+        "fuzz" => Ok(Command::Fuzz { target, options: filters }),
+        _ if !filters.is_empty() => Err(Error::Usage("only `test` and `fuzz` take arguments after --".into())),
         "demo" => Ok(Command::Demo),
         "bench" => Ok(Command::Bench { rounds }),
         "install" => Ok(Command::Install { tree, build }),
@@ -91,20 +100,22 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
     }
 }
 
-/// What the options of all commands together can say.
+/// What may follow a command's name.
 struct Options {
     tree: Tree,
     build: bool,
     rounds: NonZeroU32,
+    target: Option<String>,
     format: Option<Format>,
     revision: String,
 }
 
-/// The options after the command's name; none of them where help is asked for instead.
+/// What follows the command's name; nothing where help is asked for instead.
 fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Error> {
     let mut tree = Tree { prefix: DEFAULT_PREFIX.into(), destdir: PathBuf::from("/"), authbind: false };
     let mut build = true;
     let mut rounds = ROUNDS;
+    let mut target = None;
     let mut format = None;
     let mut revision = String::from("1");
     while let Some(arg) = parser.next()? {
@@ -116,6 +127,7 @@ fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Err
             Long("authbind-compat") => tree.authbind = true,
             Long("no-build") => build = false,
             Long("rounds") => rounds = parser.value()?.parse()?,
+            Value(name) if target.is_none() && allowed.contains(&"TARGET") => target = Some(name.string()?),
             Long("revision") => revision = checked_revision(parser.value()?.string()?)?,
             Value(name) if allowed.contains(&"revision") && format.is_none() => {
                 format = match name.to_str() {
@@ -127,7 +139,7 @@ fn options(parser: &mut Parser, allowed: &[&str]) -> Result<Option<Options>, Err
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Some(Options { tree, build, rounds, format, revision }))
+    Ok(Some(Options { tree, build, rounds, target, format, revision }))
 }
 
 /// What both kinds of packages take as a revision.
@@ -155,6 +167,7 @@ Usage: cargo xtask COMMAND [OPTION...]
   demo        build it and see it at work; leaves nothing behind
   test        everything that CI runs
   bench       measure it beside authbind and privbind
+  fuzz        feed hostile input to all that reads it, until something fails
   install     build it and put it in place
   uninstall   take it away again; your rules stay
   package     make a package for dpkg or rpm
@@ -213,6 +226,20 @@ else to do: leave it alone meanwhile.
 Needs root (or sudo) for the namespaces, and the servers and tools that it measures (authbind, nginx, node, wrk and so on),
 which it installs with apt-get where they are missing.
 Exit status: 0 where everything could be measured, whatever the figures, else 1.
+";
+
+const FUZZ_HELP: &str = "\
+Feeds hostile input to one of the programs in fuzz/targets with libFuzzer, until it fails or you stop it.
+
+Usage: cargo xtask fuzz [TARGET] [-- OPTION...]
+
+Without a TARGET, each has ten minutes, one after the other, over and over. fuzz/src/lib.rs says what each one checks.
+What it finds stays in target/fuzzing/TARGET: in corpus/ the inputs that reach new code, from which the next run goes on
+as well as from fuzz/corpus/TARGET; and beside that the input that failed. OPTIONs are libFuzzer's: -runs=1000000, say;
+or, as the one OPTION, such an input, to try it again.
+Needs g++, which apt-get installs where it is missing, and root (or sudo) for namespaces, in which the targets may bind
+any port; for them the installed tree is laid out in target/stage. Any toolchain will do.
+Exit status: 0 where libFuzzer ended as it was told to, else 1.
 ";
 
 const INSTALL_HELP: &str = "\
@@ -300,6 +327,9 @@ mod tests {
         let filters = vec!["--exact".into(), "a".into(), "--".into(), "b".into()];
         assert_eq!(parsed("test -- --exact a -- b").unwrap(), Command::Test { filters });
         assert_eq!(parsed("test").unwrap(), Command::Test { filters: vec![] });
+        let target = Some("byuid".into());
+        assert_eq!(parsed("fuzz byuid -- -runs=1").unwrap(), Command::Fuzz { target, options: vec!["-runs=1".into()] });
+        assert_eq!(parsed("fuzz").unwrap(), Command::Fuzz { target: None, options: vec![] });
     }
 
     #[test]
@@ -309,6 +339,7 @@ mod tests {
             ("demo -h", DEMO_HELP),
             ("test --help", TEST_HELP),
             ("bench --help", BENCH_HELP),
+            ("fuzz byuid --help", FUZZ_HELP),
             ("install --prefix /x --help", INSTALL_HELP),
             ("uninstall --help", UNINSTALL_HELP),
             ("package deb -h", PACKAGE_HELP),
@@ -329,6 +360,8 @@ mod tests {
             "bench --rounds 0",
             "bench --rounds",
             "demo --rounds 1",
+            "test byuid",
+            "fuzz byuid elf",
             "uninstall --no-build",
             "install --prefix",
             "install -- x",

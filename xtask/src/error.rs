@@ -86,7 +86,7 @@ impl fmt::Display for Error {
         match self {
             Self::Usage(error) => write!(f, "{error} (see `cargo xtask --help`)"),
             Self::NoCommand => f.write_str(
-                "which command? demo, test, bench, install, uninstall or package (see `cargo xtask --help`)",
+                "which command? demo, test, bench, fuzz, install, uninstall or package (see `cargo xtask --help`)",
             ),
             Self::Prefix(prefix) => write!(
                 f,

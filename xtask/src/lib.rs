@@ -9,6 +9,7 @@
 //! | [`ci`] | `test`: everything that CI runs |
 //! | [`demo`] | `demo` |
 //! | [`mod@bench`] | `bench` |
+//! | [`fuzz`] | `fuzz` |
 //! | [`supply`] | where the crates come from, and whether what is built of them is the same everywhere |
 //! | [`cargo`] | the workspace, and cargo's part of each command |
 //! | [`packages`] | the system packages that tests, demo and benchmark need |
@@ -22,6 +23,7 @@ pub mod cargo;
 pub mod ci;
 pub mod demo;
 pub mod error;
+pub mod fuzz;
 pub mod install;
 pub mod kernels;
 pub mod layout;
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Demo => demo::run(),
         Command::Bench { rounds } => bench::run(rounds),
         Command::Test { filters } => ci::run(&filters),
+        Command::Fuzz { target, options } => fuzz::run(target.as_deref(), &options),
         Command::Install { tree, build: true } => install::build_and_install(&tree),
         Command::Install { tree, build: false } => install::install_built(&tree),
         Command::Package { format, revision } => package::build(format, &revision),

@@ -81,6 +81,9 @@ pub const FOR_BENCH: &[Package] = &[CC, C_LIBRARY, AUTHBIND, S6, NGINX, NODE, WR
 /// What the demo cannot do without.
 pub const FOR_DEMO: &[Package] = &[PYTHON];
 
+/// What libFuzzer is built with.
+pub const FOR_FUZZING: &[Package] = &[Package { debian: "g++", provides: "c++" }];
+
 const CC: Package = Package { debian: "gcc", provides: "cc" };
 const C_LIBRARY: Package = Package { debian: "libc6-dev", provides: "/usr/include/stdio.h" };
 const S6: Package = Package { debian: "s6", provides: "s6-supervise" };
