@@ -16,7 +16,6 @@ use serde_json::json;
 
 use super::Outcome;
 use super::access::{Access, Identity};
-use super::allow::identity;
 use super::arguments::Explain;
 use super::error::Error;
 use super::grants::Whom;
@@ -57,7 +56,7 @@ pub fn explain(asked: &Explain) -> Result<Outcome, Error> {
             if !geteuid().is_root() {
                 return Err(Error::NotRootForOthers);
             }
-            let who = identity(Subject::User(user))?;
+            let who = Identity::of(Subject::User(user)).map_err(Error::Getent)?;
             let answers = as_user(user, &who.groups, || answers(asked))??;
             (who, answers)
         }
