@@ -101,6 +101,35 @@ fn shim_and_helper_do_not_grow() {
     }
 }
 
+/// The crates that these packages are made of, a line each, as `cargo tree` prints them.
+fn cargo_tree(packages: &[&str], edges: &str) -> Command {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--locked", "-e", edges, "--prefix", "none"]);
+    tree.args(packages.iter().flat_map(|package| ["-p", package]));
+    // Where sudo has taken cargo's directory out of PATH.
+    tree.env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc")).current_dir(checkout());
+    tree
+}
+
+fn output_of(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whose licence asks for a notice beside the programs is named in NOTICES.
+#[test]
+fn notices_are_given() {
+    let mut tree = cargo_tree(&["rauthbind", "rauthbind-helper", "rauthbind-shim"], "normal,no-proc-macro");
+    let found = output_of(tree.args(["--format", "{p} {l}"]));
+    let asks = |line: &&str| !["rauthbind", "Apache-2.0", "Unlicense"].iter().any(|other| line.contains(other));
+    let asking: BTreeSet<&str> =
+        found.lines().filter(asks).filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).collect();
+    let notices = source("NOTICES");
+    let starts = |name: &&str| notices.lines().any(|line| line.split([' ', ',']).next() == Some(name));
+    assert!(asking.contains("redhook") && asking.iter().all(starts), "{asking:?}");
+}
+
 /// The crates that run in other people's programs, or with the capability, are these and no others.
 #[test]
 fn helper_and_shim_depend_on_what_they_are_said_to() {
@@ -112,13 +141,7 @@ fn helper_and_shim_depend_on_what_they_are_said_to() {
         ("rauthbind-shim", &["libc", "once_cell", "rauthbind-shim", "rauthbind-wire", "redhook"]),
     ];
     for (package, expected) in trees {
-        let mut tree = Command::new(env!("CARGO"));
-        tree.args(["tree", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p} {f}"]);
-        // Where sudo has taken cargo's directory out of PATH.
-        tree.env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"));
-        let output = tree.current_dir(checkout()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = output_of(cargo_tree(&[package], "normal").args(["--format", "{p} {f}"]));
         let found: BTreeSet<&str> =
             text.lines().filter_map(|line| line.split(' ').next()).filter(|name| !name.is_empty()).collect();
         assert_eq!(found, expected.iter().copied().collect(), "{package}");

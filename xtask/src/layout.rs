@@ -56,6 +56,8 @@ pub const TABLE: &[Row] = &[
     row("lib/rauthbind/librauthbind.so", 0o644, Origin::Library("rauthbind-shim")),
     row("bin/rauthbind", 0o755, Origin::Program("rauthbind")),
     row("sbin/rauthbindctl", 0o755, Origin::Program("rauthbind")),
+    row("share/doc/rauthbind", 0o755, Origin::OwnDirectory),
+    row("share/doc/rauthbind/NOTICES", 0o644, Origin::Checkout("NOTICES")),
     row("share/man/man1/rauthbind.1", 0o644, Origin::ForPrefix("docs/man/rauthbind.1")),
     row("share/man/man5/rauthbind-rules.5", 0o644, Origin::ForPrefix("docs/man/rauthbind-rules.5")),
     row("share/man/man7/rauthbind-recipes.7", 0o644, Origin::ForPrefix("docs/man/rauthbind-recipes.7")),
