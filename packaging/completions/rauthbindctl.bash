@@ -1,372 +1,67 @@
-_rauthbindctl() {
-    local i cur prev opts cmd
-    COMPREPLY=()
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        cur="$2"
-    else
-        cur="${COMP_WORDS[COMP_CWORD]}"
-    fi
-    prev="$3"
-    cmd=""
-    opts=""
+# bash completion for rauthbindctl(8)                      -*- shell-script -*-
 
-    for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
-    do
-        case "${cmd},${i}" in
-            ",$1")
-                cmd="rauthbindctl"
+_rauthbindctl()
+{
+    local cur prev words cword split
+    # "@" begins a group, and ":" is in addresses.
+    _init_completion -s -n @: || return
+
+    local commands='allow revoke list explain doctor import export apply help'
+    if ((cword == 1)); then
+        COMPREPLY=($(compgen -W "$commands -h --help -V --version" -- "$cur"))
+        return
+    fi
+
+    # Arguments of the command that are neither options nor theirs.
+    local command=${words[1]} i count=0
+    for ((i = 2; i < cword; i++)); do
+        case ${words[i]} in
+            --)
+                [[ $command == doctor ]] && _command_offset $((i + 1))
+                return
                 ;;
-            rauthbindctl,allow)
-                cmd="rauthbindctl__subcmd__allow"
-                ;;
-            rauthbindctl,apply)
-                cmd="rauthbindctl__subcmd__apply"
-                ;;
-            rauthbindctl,doctor)
-                cmd="rauthbindctl__subcmd__doctor"
-                ;;
-            rauthbindctl,explain)
-                cmd="rauthbindctl__subcmd__explain"
-                ;;
-            rauthbindctl,export)
-                cmd="rauthbindctl__subcmd__export"
-                ;;
-            rauthbindctl,help)
-                cmd="rauthbindctl__subcmd__help"
-                ;;
-            rauthbindctl,import)
-                cmd="rauthbindctl__subcmd__import"
-                ;;
-            rauthbindctl,list)
-                cmd="rauthbindctl__subcmd__list"
-                ;;
-            rauthbindctl,revoke)
-                cmd="rauthbindctl__subcmd__revoke"
-                ;;
-            rauthbindctl__subcmd__help,allow)
-                cmd="rauthbindctl__subcmd__help__subcmd__allow"
-                ;;
-            rauthbindctl__subcmd__help,apply)
-                cmd="rauthbindctl__subcmd__help__subcmd__apply"
-                ;;
-            rauthbindctl__subcmd__help,doctor)
-                cmd="rauthbindctl__subcmd__help__subcmd__doctor"
-                ;;
-            rauthbindctl__subcmd__help,explain)
-                cmd="rauthbindctl__subcmd__help__subcmd__explain"
-                ;;
-            rauthbindctl__subcmd__help,export)
-                cmd="rauthbindctl__subcmd__help__subcmd__export"
-                ;;
-            rauthbindctl__subcmd__help,help)
-                cmd="rauthbindctl__subcmd__help__subcmd__help"
-                ;;
-            rauthbindctl__subcmd__help,import)
-                cmd="rauthbindctl__subcmd__help__subcmd__import"
-                ;;
-            rauthbindctl__subcmd__help,list)
-                cmd="rauthbindctl__subcmd__help__subcmd__list"
-                ;;
-            rauthbindctl__subcmd__help,revoke)
-                cmd="rauthbindctl__subcmd__help__subcmd__revoke"
-                ;;
-            *)
-                ;;
+            --addr | --user) ((i++)) ;;
+            -*) ;;
+            *) ((count++)) ;;
         esac
     done
 
-    case "${cmd}" in
-        rauthbindctl)
-            opts="-h -V --help --version allow revoke list explain doctor import export apply help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__allow)
-            opts="-h --addr --yes --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --addr)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__apply)
-            opts="-h --check --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__doctor)
-            opts="-h --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__explain)
-            opts="-q -h --user --addr --quiet --json --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --addr)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__export)
-            opts="-h --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help)
-            opts="allow revoke list explain doctor import export apply help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__allow)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__apply)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__doctor)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__explain)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__export)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__help)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__import)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__list)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__help__subcmd__revoke)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__import)
-            opts="-h --apply --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__list)
-            opts="-h --user --json --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --user)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        rauthbindctl__subcmd__revoke)
-            opts="-h --addr --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --addr)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
+    case $prev in
+        --addr) return ;;
+        --user)
+            COMPREPLY=($(compgen -u -- "$cur"))
+            return
             ;;
     esac
-}
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _rauthbindctl -o nosort -o bashdefault -o default rauthbindctl
-else
-    complete -F _rauthbindctl -o bashdefault -o default rauthbindctl
-fi
+    if [[ $cur == -* ]]; then
+        local options=
+        case $command in
+            allow) options='--addr --yes' ;;
+            revoke) options='--addr' ;;
+            list) options='--user --json' ;;
+            explain) options='--user --addr -q --quiet --json' ;;
+            doctor) options='--' ;;
+            import) options='--apply' ;;
+            apply) options='--check' ;;
+        esac
+        COMPREPLY=($(compgen -W "$options -h --help" -- "$cur"))
+        return
+    fi
+
+    case $command:$count in
+        allow:0 | revoke:0 | explain:0) COMPREPLY=($(compgen -s -- "$cur")) ;;
+        allow:* | revoke:*)
+            case $cur in
+                @*) COMPREPLY=($(compgen -P @ -g -- "${cur#@}")) ;;
+                *) COMPREPLY=($(compgen -u -- "$cur")) ;;
+            esac
+            ;;
+        import:0) _filedir -d ;;
+        apply:0) _filedir ;;
+        help:0) COMPREPLY=($(compgen -W "$commands" -- "$cur")) ;;
+    esac
+} &&
+    complete -F _rauthbindctl rauthbindctl
+
+# ex: filetype=sh

@@ -113,7 +113,8 @@ const CTL: &str = "/usr/local/sbin/rauthbindctl";
 
 const COMMANDS: [&str; 8] = ["allow", "revoke", "list", "explain", "doctor", "import", "export", "apply"];
 
-/// The page of rauthbindctl has each command, with the options of its `--help`, and no others.
+/// The page of rauthbindctl has each command, with the options of its `--help`, and no others; the completions that are
+/// not generated have them too.
 #[test]
 fn the_options_of_rauthbindctl_are_known() {
     let page = page("rauthbindctl");
@@ -131,6 +132,13 @@ fn the_options_of_rauthbindctl_are_known() {
         all.extend(help.into_iter().filter(|option| !["-h", "--help"].contains(&option.as_str())));
     }
     assert_eq!(options(&page.tags_under("COMMANDS")), all);
+    for path in ["packaging/completions/rauthbindctl.bash", "packaging/completions/rauthbindctl.fish"] {
+        let completion = source(path);
+        let words: BTreeSet<&str> = completion.split(|c: char| c.is_whitespace() || "'-".contains(c)).collect();
+        for word in all.iter().map(|option| option.trim_start_matches('-')).chain(COMMANDS) {
+            assert!(words.contains(word), "{path} lacks {word}");
+        }
+    }
 }
 
 /// The helper's page has the arguments that the others give it.
