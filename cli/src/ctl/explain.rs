@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, geteuid, getgid, getgroups, getuid, setgroups, setresgid, setresuid};
 use rauthbind_policy::{Protocol, Refusal, Request, Rules, Verdict, first_unprivileged_port, keys};
 use rauthbind_wire::names::{RULES, UNPRIVILEGED_PORT_START};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Outcome;
 use super::access::{Access, Identity};
@@ -20,10 +20,11 @@ use super::arguments::Explain;
 use super::error::Error;
 use super::grants::Whom;
 use super::output::{BAD, GOOD, describe, escaped, print};
+use super::rules::user_of;
 use super::subject::{Names, Subject};
 use crate::error::in_words;
 use crate::setup::Problem;
-use crate::sys;
+use crate::{accounts, sys};
 
 /// The group of those who are in no database, and so in no group: that of nobody.
 const NO_GROUP: u32 = 65534;
@@ -70,7 +71,7 @@ pub fn explain(asked: &Explain) -> Result<Outcome, Error> {
     let explanation = Explanation { asked, protocol, user, who, answers };
     match asked {
         Explain { quiet: true, .. } => {}
-        Explain { json: true, .. } => print(&explanation.json())?,
+        Explain { json: true, .. } => print(&explanation.json()?)?,
         _ => print(&explanation.text()?)?,
     }
     Ok(if explanation.is_allowed() { Outcome::Good } else { Outcome::Bad })
@@ -196,33 +197,48 @@ impl Explanation<'_> {
     }
 
     /// The command of root's that would change the answer, where there is one.
-    fn command(&self, answer: &Answer) -> Option<String> {
-        let Answer::Decided { verdict, .. } = answer else { return None };
-        match verdict {
-            Ok(rule) => Some(self.ctl("revoke", &rule.file)),
-            Err(Refusal::NoRule) => Some(self.ctl("allow", "")),
-            Err(Refusal::NotExecutable(file) | Refusal::NoLine(file)) => Some(self.ctl("allow", file)),
+    fn command(&self, answer: &Answer) -> Result<Option<String>, Error> {
+        let Answer::Decided { verdict, .. } = answer else { return Ok(None) };
+        Ok(match verdict {
+            Ok(rule) => Some(self.revoking(&rule.file)?),
+            Err(Refusal::NoRule) => Some(self.ctl("allow", "", &self.user)),
+            Err(Refusal::NotExecutable(file) | Refusal::NoLine(file)) => Some(self.ctl("allow", file, &self.user)),
             Err(Refusal::NotAFile(file)) => Some(format!("mv {RULES}/{file} {RULES}/{file}.old")),
             Err(Refusal::Unreadable(file, Errno::EACCES)) => Some(format!("chmod 0644 {RULES}/{file}")),
             Err(Refusal::Unreadable(..) | Refusal::TooLong(_) | Refusal::Untrusted(_)) => None,
-        }
+        })
+    }
+
+    /// The command that takes away what the file grants, from whom it grants it to: the user, a group or everybody.
+    fn revoking(&self, file: &str) -> Result<String, Error> {
+        let path = Path::new(RULES).join(file);
+        let whom = Access::of(&path).map(|access| Whom::of(&access)).unwrap_or_default();
+        let user = self.who.user;
+        let is_named = user.is_some_and(|user| whom.subjects.contains(&Subject::User(user)));
+        let by_group = whom.group_of(&self.who).filter(|_| !is_named);
+        let own = user.map(accounts::private_group).transpose().map_err(Error::Getent)?.flatten();
+        Ok(match by_group {
+            Some(group) if group.group() != own => self.ctl("revoke", file, &Names::default().of(group)?),
+            None if !is_named && user_of(file).is_none() => format!("chmod o-x {}", path.display()),
+            _ => self.ctl("revoke", file, &self.user),
+        })
     }
 
     /// No rule in byaddr counts where one in byport decides, so that there an address is no help.
-    fn ctl(&self, verb: &str, decider: &str) -> String {
+    fn ctl(&self, verb: &str, decider: &str, subject: &str) -> String {
         let Explain { port, addr, .. } = self.asked;
         let protocol = port.protocol.map(|protocol| format!("/{protocol}")).unwrap_or_default();
         let address = addr.filter(|_| !decider.starts_with(keys::BYPORT)).map(|address| format!(" --addr {address}"));
-        format!("rauthbindctl {verb} {}{protocol} {}{}", port.port, self.user, address.unwrap_or_default())
+        format!("rauthbindctl {verb} {}{protocol} {subject}{}", port.port, address.unwrap_or_default())
     }
 
-    fn json(&self) -> String {
+    fn json(&self) -> Result<String, Error> {
         let answers = self.answers.iter().map(|(address, answer)| {
             let (absent, verdict) = match answer {
                 Answer::Decided { absent, verdict } => (absent.as_slice(), Some(verdict)),
                 _ => (&[][..], None),
             };
-            json!({
+            Ok(json!({
                 "protocol": self.protocol.name(),
                 "address": address,
                 "allowed": answer.is_allowed(),
@@ -230,10 +246,10 @@ impl Explanation<'_> {
                 "file": verdict.and_then(decider),
                 "line": verdict.and_then(|verdict| verdict.as_ref().ok()?.line),
                 "reason": answer.reason(),
-                "command": self.command(answer),
-            })
+                "command": self.command(answer)?,
+            }))
         });
-        let answers: Vec<_> = answers.collect();
+        let answers: Vec<Value> = answers.collect::<Result<_, Error>>()?;
         let explanation = json!({
             "user": self.user,
             "uid": self.who.user,
@@ -241,7 +257,7 @@ impl Explanation<'_> {
             "allowed": self.is_allowed(),
             "answers": answers,
         });
-        format!("{explanation:#}\n")
+        Ok(format!("{explanation:#}\n"))
     }
 
     fn text(&self) -> Result<String, Error> {
@@ -275,7 +291,7 @@ impl Explanation<'_> {
         }
         let (style, answered) = if answer.is_allowed() { (GOOD, "allowed") } else { (BAD, "refused") };
         let _ = writeln!(text, "  {style}{answered}{style:#}: {}", answer.reason());
-        if let Some(command) = self.command(answer) {
+        if let Some(command) = self.command(answer)? {
             let _ = writeln!(text, "  to change that, as root: {command}");
         }
         Ok(text)
