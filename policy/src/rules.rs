@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::unistd::{AccessFlags, faccessat, getuid};
 
 use crate::byuid;
@@ -177,9 +177,12 @@ impl Rules {
     ) -> Result<Option<Rule>, Refusal> {
         let Some(directory) = self.below(below, absent)? else { return Ok(None) };
         for name in names() {
-            let permission = faccessat(&directory, name.as_str(), AccessFlags::X_OK, AtFlags::empty());
+            // Permission and kind are those of one file, whatever else takes its name meanwhile.
+            let open = openat(&directory, name.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+            let permission =
+                |open| faccessat(&open, "", AccessFlags::X_OK, AtFlags::AT_EMPTY_PATH).and_then(|()| fstat(&open));
             let file = format!("{below}/{name}");
-            match permission {
+            match open.and_then(permission) {
                 Err(Errno::ENOENT) => absent(&file),
                 Err(Errno::EACCES) => {
                     self.searchable(&directory, below)?;
@@ -187,11 +190,8 @@ impl Rules {
                 }
                 Err(errno) => return Err(Refusal::Unreadable(file, errno)),
                 // Anybody may execute, that is search, an ordinary directory: it must not pass for a rule.
-                Ok(()) => match fstatat(&directory, name.as_str(), AtFlags::empty()) {
-                    Ok(status) if is(&status, SFlag::S_IFREG) => return Ok(Some(Rule { file, line: None })),
-                    Ok(_) => return Err(Refusal::NotAFile(file)),
-                    Err(errno) => return Err(Refusal::Unreadable(file, errno)),
-                },
+                Ok(status) if is(&status, SFlag::S_IFREG) => return Ok(Some(Rule { file, line: None })),
+                Ok(_) => return Err(Refusal::NotAFile(file)),
             }
         }
         Ok(None)

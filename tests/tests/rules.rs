@@ -7,13 +7,17 @@
 #[path = "rules/subject.rs"]
 mod subject;
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::libc;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkfifo;
@@ -29,15 +33,9 @@ const LINE_1: &str = "by byuid/4001 line 1";
 const NOT_COVERED: &str = "no line of byuid/4001 covers it";
 
 impl Subject<'_> {
-    /// What the policy says to this user: `by` the rule that grants it, or why it is refused.
+    /// What the policy says to this user.
     fn verdict(&self, what: &str) -> Result<String, String> {
-        let (address, protocol) = what.rsplit_once('/').expect("address and protocol");
-        let named = |known: &Protocol| known.name() == protocol || (protocol, *known) == ("mptcp", Protocol::Tcp);
-        let protocol = Protocol::ALL.into_iter().find(named).expect("a protocol");
-        let request = Request { protocol, address: address.parse().expect("an address") };
-        let decide = || Rules::open(Path::new(RULES)).map_err(Refusal::from)?.decide(&request);
-        let verdict = self.world.as_user(self.user, decide);
-        verdict.map(|rule| format!("by {rule}")).map_err(|refusal| refusal.to_string())
+        self.world.as_user(self.user, || decide(what))
     }
 
     /// The policy's words, which the bind has borne out.
@@ -51,6 +49,16 @@ impl Subject<'_> {
         }
         verdict.unwrap_or_else(|refusal| refusal)
     }
+}
+
+/// What the policy says to whoever this thread is: `by` the rule that grants it, or why it is refused.
+fn decide(what: &str) -> Result<String, String> {
+    let (address, protocol) = what.rsplit_once('/').expect("address and protocol");
+    let named = |known: &Protocol| known.name() == protocol || (protocol, *known) == ("mptcp", Protocol::Tcp);
+    let protocol = Protocol::ALL.into_iter().find(named).expect("a protocol");
+    let request = Request { protocol, address: address.parse().expect("an address") };
+    let verdict = Rules::open(Path::new(RULES)).map_err(Refusal::from).and_then(|rules| rules.decide(&request));
+    verdict.map(|rule| format!("by {rule}")).map_err(|refusal| refusal.to_string())
 }
 
 /// Whether the kernel makes sockets of this protocol.
@@ -690,6 +698,28 @@ const DIRECTORIES: [(&str, &str); 4] =
     [("", "+byport/80"), (BYPORT, "+byport/80"), (BYADDR, "+byaddr/127.0.0.1,80"), (BYUID, "byuid/4001: 127.0.0.1,80")];
 
 world_test! {
+    /// A hard link is a rule of its own name with the permissions of all its names, those outside included.
+    fn hard_links_are_rules_by_each_name(world) {
+        let alice = Subject::start(world, "alice");
+        only(world, &["+byport/80", "-byport/82"]);
+        for (rule, link) in [("byport/80", "byport/81"), ("byport/82", "byport/83")] {
+            fs::hard_link(path(rule), path(link)).unwrap();
+        }
+        assert_eq!(alice.ask("127.0.0.1:81/tcp"), "by byport/81");
+        assert_eq!(alice.ask("127.0.0.1:83/tcp"), not_executable("byport/83"));
+        set_mode("byport/81", 0o600);
+        assert_eq!(alice.ask("127.0.0.1:80/tcp"), not_executable("byport/80"));
+        world.remove_rule("byport/81");
+        assert_eq!(alice.ask("127.0.0.1:81/tcp"), NONE);
+        // Nor does a name of alice's for it, which the kernel denies her where fs.protected_hardlinks is set.
+        fs::hard_link(path("byport/82"), "/etc/link").unwrap();
+        let taken = world.command("alice", ["chmod", "777", "/etc/link"]).run();
+        assert!(!taken.status.success());
+        assert_eq!(alice.ask("127.0.0.1:82/tcp"), not_executable("byport/82"));
+    }
+}
+
+world_test! {
     /// A directory of rules that others than root can change, or that is none, refuses all that it would decide, and
     /// the log says why.
     fn directories_that_are_not_roots_alone_are_not_trusted(world) {
@@ -812,6 +842,58 @@ world_test! {
         assert_eq!(alice.ask(what), "by byport/80", "another directory in the place of the old one");
         fs::rename(RULES, prepared).and_then(|()| fs::rename(kept, RULES)).unwrap();
         assert_eq!(alice.ask(what), NONE, "and the old one again");
+    }
+}
+
+world_test! {
+    /// A rule that is exchanged for another while it is looked up, again and again, decides as the one or the other.
+    fn rules_may_be_exchanged_while_they_are_looked_up(world) {
+        const DECISIONS: u32 = 20_000;
+        let (byport, byaddr) = ("byport/80", "byaddr/127.0.0.1,80");
+        let aside = Path::new("/etc/rauthbind/aside");
+        let file = |group: &str, mode: u32| world.rule("aside", "root", group, mode);
+        let lines = |text: &str| world.byuid("../aside", text);
+        type Make<'m> = &'m dyn Fn();
+        let cases: [(&str, Make<'_>, Make<'_>, &[&str]); 6] = [
+            (byport, &|| file("alice", 0o710), &|| file("root", 0o755), &["by byport/80"]),
+            (byport, &|| file("alice", 0o600), &|| file("bob", 0o710), &[&not_executable(byport)]),
+            (
+                byport,
+                &|| file("root", 0o600),
+                &|| make_odd("directory", aside),
+                &[&not_executable(byport), "byport/80 is not a regular file"],
+            ),
+            (byaddr, &|| file("root", 0o600), &|| symlink("/etc/passwd", aside).unwrap(), &[&not_executable(byaddr)]),
+            (
+                "byuid/4001",
+                &|| lines("127.0.0.1,80"),
+                &|| lines("# all\n0.0.0.0/0,1-511"),
+                &[LINE_1, "by byuid/4001 line 2"],
+            ),
+            ("byuid/4001", &|| lines("127.0.0.1,81"), &|| lines("127.0.0.2,80"), &[NOT_COVERED]),
+        ];
+        for (name, one, other, expected) in cases {
+            only(world, &[]);
+            one();
+            fs::rename(aside, path(name)).unwrap();
+            other();
+            let done = AtomicBool::new(false);
+            let exchange = || {
+                while !done.load(Ordering::Relaxed) {
+                    renameat2(AT_FDCWD, aside, AT_FDCWD, &path(name), RenameFlags::RENAME_EXCHANGE).unwrap();
+                }
+            };
+            let decide_once = |_| decide("127.0.0.1:80/tcp").unwrap_or_else(|refusal| refusal);
+            let decide_often = || (0..DECISIONS).map(decide_once).collect::<BTreeSet<_>>();
+            let decided = thread::scope(|scope| {
+                let exchanging = scope.spawn(exchange);
+                let decided = world.as_user("alice", decide_often);
+                done.store(true, Ordering::Relaxed);
+                exchanging.join().map(|()| decided).unwrap()
+            });
+            assert_eq!(decided, expected.iter().map(ToString::to_string).collect(), "{name}");
+            fs::remove_dir(aside).or_else(|_| fs::remove_file(aside)).unwrap();
+        }
     }
 }
 
