@@ -22,6 +22,7 @@ fn compile(world: &World, name: &str) -> String {
         "children" => include_str!("c/children.c"),
         "places" => include_str!("c/places.c"),
         "processes" => include_str!("c/processes.c"),
+        "race" => include_str!("c/race.c"),
         "same_port" => include_str!("c/same_port.c"),
         "storm" => include_str!("c/storm.c"),
         "threads" => include_str!("c/threads.c"),
@@ -98,6 +99,14 @@ world_test! {
         helper.assert_still_holds(&before);
         pass(&running, "done");
         let _ = running.wait().successful();
+    }
+}
+
+world_test! {
+    /// Another thread that changes the address while it is bound gets no port that is not granted, in 100,000 tries.
+    fn what_is_bound_is_what_was_checked(world) {
+        grant(world, [80]);
+        let _ = start(world, "race", &["100000"]).wait().successful();
     }
 }
 

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{ErrorKind, IoSlice, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::mem::ManuallyDrop;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -22,7 +23,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
@@ -30,8 +31,8 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl::set_name;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixCredentials, sendmsg, setsockopt, socketpair,
-    sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixCredentials, listen, sendmsg, setsockopt,
+    socketpair, sockopt,
 };
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{mkfifo, pipe2, read, write};
@@ -543,6 +544,65 @@ world_test! {
 }
 
 world_test! {
+    /// A socket that is more than fresh gets the kernel's own answer, and stays what it is.
+    fn sockets_in_every_state_get_the_kernels_answer(world) {
+        granted(world);
+        let helper = Helper::start(world);
+        let own = helper.descriptors();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = || TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let [connected, closing, shut] = [(); 3].map(|()| connect());
+        let accepted = [(); 3].map(|()| listener.accept().unwrap().0);
+        closing.shutdown(Shutdown::Write).unwrap();
+        shut.shutdown(Shutdown::Both).unwrap();
+        let (datagrams, peer) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        peer.connect(datagrams.local_addr().unwrap()).unwrap();
+        let states: [(&str, &dyn AsFd); 7] = [
+            ("listening", &listener),
+            ("connected", &connected),
+            ("accepted", &accepted[0]),
+            ("half closed", &closing),
+            ("shut down", &shut),
+            ("UDP, bound", &datagrams),
+            ("UDP, connected", &peer),
+        ];
+        for (what, socket) in states {
+            let before = bound_to(socket.as_fd());
+            for (address, answer) in [(GRANTED, Answer::Failed(Errno::EINVAL)), ("127.0.0.1:81", REFUSED)] {
+                assert_eq!(helper.ask(&request_for(address), &[socket.as_fd()]), answer, "{what}");
+            }
+            assert_eq!(bound_to(socket.as_fd()), before, "{what}");
+        }
+        assert_eq!(helper.descriptors(), own);
+        helper.serves();
+    }
+}
+
+world_test! {
+    /// Who asks is what counts, not whose the socket is; and whose it is does not change: bob's shares no port of alice's.
+    fn sockets_stay_whose_they_are(world) {
+        granted(world);
+        let helper = Helper::start(world);
+        let of = |user: &str| {
+            let socket = world.as_user(user, tcp);
+            setsockopt(&socket, sockopt::ReusePort, &true).unwrap();
+            socket
+        };
+        let ask = |socket: &OwnedFd| helper.ask(&request_for(GRANTED), &[socket.as_fd()]);
+        for user in ["bob", "root"] {
+            assert_eq!(ask(&of(user)), Answer::Bound, "{user}'s");
+        }
+        let first = of("alice");
+        assert_eq!(ask(&first), Answer::Bound);
+        listen(&first, Backlog::new(1).unwrap()).unwrap();
+        assert_eq!(ask(&of("alice")), Answer::Bound);
+        for user in ["bob", "root"] {
+            assert_eq!(ask(&of(user)), Answer::Failed(Errno::EADDRINUSE), "{user}'s");
+        }
+    }
+}
+
+world_test! {
     /// Who asks is the kernel's word, for each message: a channel in other hands binds nothing.
     fn senders_are_known_by_the_kernels_word(world) {
         granted(world);
@@ -672,11 +732,7 @@ world_test! {
     /// A file system that answers nobody does not hold the helper up.
     fn descriptors_of_a_dead_file_system_hold_nobody_up(world) {
         granted(world);
-        mknod("/dev/fuse", SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, makedev(10, 229)).unwrap();
-        fs::create_dir("/run/dead").unwrap();
-        let server = File::options().read(true).write(true).open("/dev/fuse").unwrap();
-        let options = format!("fd={},rootmode=40000,user_id=4001,group_id=4001", server.as_raw_fd());
-        mount(Some("dead"), "/run/dead", Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        let _server = fuse("/run/dead", "40000");
         let open = || File::options().read(true).custom_flags(libc::O_PATH).open("/run/dead").unwrap();
         let dead = world.as_user("alice", open);
         let helper = Helper::start(world);
@@ -686,6 +742,75 @@ world_test! {
             helper.serves();
         }
         assert_eq!(helper.ask(&request_for(GRANTED), &[dead.as_fd()]), REFUSED);
+        helper.serves();
+    }
+}
+
+/// A file of alice's whose close waits: of a file system whose server never answers to the flush. Dropped, the file
+/// system is gone, and nobody waits any more.
+struct Stalled(ManuallyDrop<File>);
+
+impl Stalled {
+    const PATH: &str = "/run/stalled";
+
+    fn open(world: &World) -> Stalled {
+        /// The two requests that are answered, of linux/fuse.h, and how long the answers are.
+        const ANSWERED: [(u32, usize); 2] = [(26, 64), (14, 16)];
+        let server = fuse(Stalled::PATH, "100444");
+        thread::spawn(move || {
+            let mut request = vec![0; 1 << 16];
+            // Until the file system is gone.
+            while let Ok(40..) = (&server).read(&mut request) {
+                let operation = u32::from_ne_bytes(request[4..8].try_into().unwrap());
+                let Some((_, length)) = ANSWERED.iter().find(|(code, _)| *code == operation) else { continue };
+                // Version 7.31 to FUSE_INIT; to FUSE_OPEN, any handle.
+                let mut answer = [&7_u32.to_ne_bytes()[..], &31_u32.to_ne_bytes()].concat();
+                answer.resize(*length, 0);
+                let size = u32::try_from(16 + length).unwrap().to_ne_bytes();
+                let _ = (&server).write(&[&size[..], &[0; 4], &request[8..16], &answer].concat()).unwrap();
+            }
+        });
+        Stalled(ManuallyDrop::new(world.as_user("alice", || File::open(Stalled::PATH)).unwrap()))
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        let _ = umount2(Stalled::PATH, MntFlags::MNT_FORCE | MntFlags::MNT_DETACH);
+    }
+}
+
+/// Mounts a file system of alice's whose root has this mode; gives what its server reads from, and writes to.
+fn fuse(at: &str, mode: &str) -> File {
+    let device = "/dev/fuse";
+    if !fs::exists(device).unwrap() {
+        mknod(device, SFlag::S_IFCHR, Mode::S_IRUSR | Mode::S_IWUSR, makedev(10, 229)).unwrap();
+    }
+    if mode.starts_with('4') { fs::create_dir(at) } else { fs::write(at, "") }.unwrap();
+    let server = File::options().read(true).write(true).open(device).unwrap();
+    let options = format!("fd={},rootmode={mode},user_id=4001,group_id=4001", server.as_raw_fd());
+    mount(Some("test"), at, Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
+    server
+}
+
+world_test! {
+    /// A file whose close waits for ever holds up neither the next request nor, once its file system is gone, anything.
+    fn files_that_cannot_be_closed_hold_nobody_up(world) {
+        granted(world);
+        let helper = Helper::start(world);
+        let own = helper.descriptors();
+        let stalled = Stalled::open(world);
+        let socket = tcp();
+        for descriptors in [[stalled.0.as_fd(), socket.as_fd()], [stalled.0.as_fd(), stalled.0.as_fd()]] {
+            helper.send(&request_for(GRANTED), &descriptors);
+            helper.serves();
+        }
+        assert_eq!(helper.ask(&request_for(GRANTED), &[stalled.0.as_fd()]), REFUSED);
+        helper.serves();
+        assert_eq!(bound_to(&socket).unwrap().port(), 0);
+        assert_eq!(helper.process.waits_in().len(), 5, "one waits for requests, one for each file");
+        drop(stalled);
+        assert_eq!(helper.descriptors(), own);
         helper.serves();
     }
 }

@@ -294,18 +294,28 @@ world_test! {
 }
 
 world_test! {
-    /// However little a process may have, the helper works or ends cleanly.
+    /// However little a process may have, each limit at its smallest among it, the helper works or ends cleanly.
     fn narrow_surroundings(world) {
         world.grant("byport/80", "alice");
         let deleted = r#"mkdir gone; cd gone; rmdir ../gone; exec "$0""#;
         for (wanted, wrapper) in [
-            (true, &["prlimit", "--fsize=0"][..]),
-            (true, &["prlimit", "--core=0"]),
-            (true, &["prlimit", "--cpu=1"]),
-            (true, &["prlimit", "--nproc=1"]),
+            (true, &["prlimit", "--core=0"][..]),
+            (true, &["prlimit", "--cpu=0"]),
+            (true, &["prlimit", "--fsize=0"]),
+            (true, &["prlimit", "--locks=0"]),
             (true, &["prlimit", "--memlock=0"]),
+            (true, &["prlimit", "--msgqueue=0"]),
+            (true, &["prlimit", "--nice=0"]),
+            (true, &["prlimit", "--nproc=0"]),
+            (true, &["prlimit", "--rss=0"]),
+            (true, &["prlimit", "--rtprio=0"]),
+            (true, &["prlimit", "--rttime=0"]),
             (true, &["prlimit", "--sigpending=0"]),
             (true, &["prlimit", "--stack=65536"]),
+            (false, &["prlimit", "--stack=0"]),
+            (false, &["prlimit", "--nofile=0"]),
+            (false, &["prlimit", "--nofile=3"]),
+            (false, &["prlimit", "--as=0"]),
             (true, &["prlimit", "--nofile=16"]),
             (true, &["env", "--block-signal"]),
             (true, &["env", "--ignore-signal"]),

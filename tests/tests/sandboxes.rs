@@ -163,6 +163,32 @@ world_test! {
 }
 
 world_test! {
+    /// Whoever is root in a namespace of their own can put rules in the place of root's there. A helper that is run inside
+    /// believes them, but its capability is one of that namespace: the kernel still refuses. The channel's helper never
+    /// sees them.
+    fn forged_rules_bind_nothing(world) {
+        grant(world, [80]);
+        let script = "#!/bin/sh -e\n\
+            mount -t tmpfs -o mode=755 forged /etc/rauthbind\n\
+            mkdir /etc/rauthbind/byport\n\
+            install -m 755 /dev/null /etc/rauthbind/byport/99\n\
+            exec \"$@\"\n";
+        let forged = world.script("forge", script).display().to_string();
+        let nothing = "99/tcp to uid 0, ";
+        for line in [
+            "rauthbind unshare -r -m FORGED STEPS granted 80 refused 99 close refused 80 refused 99",
+            "unshare -r -m FORGED rauthbind STEPS refused 80 refused 99 close refused 80 refused 99",
+        ] {
+            let run = Run::of(world, "alice", &line.replace("FORGED", &forged)).with_line(nothing);
+            let lines = world.log().lines();
+            let own = format!("pid {}", run.pid);
+            let granted = lines.iter().filter(|line| line.contains(nothing) && line.contains(&own));
+            assert!(granted.clone().all(|line| line.ends_with(", by byport/99, but bind: Permission denied")), "{lines:?}");
+        }
+    }
+}
+
+world_test! {
     /// A program whose next child is process 1 of a new namespace still has that for itself after a bind: a helper would
     /// be it, so none is run.
     fn the_first_process_of_a_namespace_is_the_programs_own(world) {
