@@ -13,9 +13,9 @@ use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::mem::ManuallyDrop;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::thread;
 use std::time::Instant;
@@ -575,6 +575,57 @@ world_test! {
         }
         assert_eq!(helper.descriptors(), own);
         helper.serves();
+    }
+}
+
+/// A control group of the machine's, empty again and gone when it is dropped.
+struct ControlGroup(PathBuf);
+
+impl ControlGroup {
+    const ROOT: &str = "/run/cgroup";
+
+    fn make() -> ControlGroup {
+        fs::create_dir(ControlGroup::ROOT).unwrap();
+        mount(Some("none"), ControlGroup::ROOT, Some("cgroup2"), MsFlags::empty(), None::<&str>).unwrap();
+        // Other sandboxes see it: the name of a namespace of this one's is in no use elsewhere.
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        let group = Path::new(ControlGroup::ROOT).join(format!("rauthbind-test-{own}"));
+        fs::create_dir(&group).unwrap();
+        ControlGroup(group)
+    }
+
+    /// Makes something in it.
+    fn inside<T>(&self, make: impl FnOnce() -> T) -> T {
+        let enter = |group: &Path| fs::write(group.join("cgroup.procs"), "0").unwrap();
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let home = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+        enter(&self.0);
+        let made = make();
+        enter(&Path::new(ControlGroup::ROOT).join(home));
+        made
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+world_test! {
+    /// What the administrator denies to a control group, as SocketBindDeny= does, stays denied to a socket of it, whoever
+    /// is asked to bind it.
+    fn what_a_control_group_is_denied_stays_denied(world) {
+        granted(world);
+        let group = ControlGroup::make();
+        let deny = world.compile_c("deny", include_str!("c/deny.c"));
+        let _ = world.command("root", [deny.as_os_str(), group.0.as_os_str()]).run().successful();
+        let (inside, outside) = (group.inside(tcp), tcp());
+        let helper = Helper::start(world);
+        let ask = |socket: &OwnedFd| helper.ask(&request_for(GRANTED), &[socket.as_fd()]);
+        assert_eq!(ask(&inside), Answer::Failed(Errno::EPERM));
+        assert_eq!(bound_to(&inside).unwrap().port(), 0);
+        assert_eq!(ask(&outside), Answer::Bound);
     }
 }
 

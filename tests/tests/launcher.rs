@@ -675,12 +675,15 @@ world_test! {
 }
 
 world_test! {
-    /// With argc 0, launcher and helper say what they miss and end.
+    /// With argc 0, each program says what it misses and ends.
     fn an_empty_argument_list_is_a_clean_error(world) {
         compile(world, &["arrange"]);
-        for (stdin, program, code, told) in
-            [("", "rauthbind", 125, "no command"), ("", HELPER, 1, "not a channel"), ("channel", HELPER, 0, "")]
-        {
+        for (stdin, program, code, told) in [
+            ("", "rauthbind", 125, "no command"),
+            ("", "rauthbindctl", 2, "Usage: rauthbindctl "),
+            ("", HELPER, 1, "not a channel"),
+            ("channel", HELPER, 0, ""),
+        ] {
             for user in ["carol", "root"] {
                 let line = format!("/run/bin/arrange {stdin} nameless -- {program}");
                 let done = world.command(user, words(&line)).run();
