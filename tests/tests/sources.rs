@@ -434,7 +434,7 @@ world_test! {
         for option in ["--help", "--version", "-h", "-V"] {
             let run = |to: &str| world.command("alice", ["sh", "-c", &format!("exec rauthbind {option} {to}")]).run();
             assert!(!run("").successful().stdout.is_empty());
-            for (to, why) in [(">&-", "Bad file descriptor"), (">/dev/full", "No space left"), ("</dev/null >&0", "Bad file")]
+            for (to, why) in [(">&-", "Bad file"), (">/dev/full", "No space left"), ("</dev/null >&0", "Bad file")]
             {
                 let done = run(to);
                 assert_eq!((done.status.code(), &*done.stdout, done.stderr.lines().count()), (Some(125), "", 1), "{to}");
