@@ -563,6 +563,15 @@ world_test! {
 }
 
 world_test! {
+    /// Whoever can write a file of lines cannot make a change of others' rules take for ever.
+    fn many_lines_hold_nobody_up(world) {
+        let lines: String = (1..4000).map(|number| format!("::{number:x},{}\n", number % 500 + 1)).collect();
+        world.byuid("4001", &lines);
+        let _ = ctl(world, "allow 1-511 bob").successful();
+    }
+}
+
+world_test! {
     /// A directory that is made can be searched, whatever root's umask is: others have rules in the next one.
     fn the_umask_is_not_the_rules(world) {
         world.byuid("4002", "0.0.0.0/0,80\n");

@@ -20,6 +20,7 @@ use super::arguments::Explain;
 use super::error::Error;
 use super::grants::Whom;
 use super::output::{BAD, GOOD, describe, escaped, print};
+use super::rules::read_text;
 use super::rules::user_of;
 use super::subject::{Names, Subject};
 use crate::error::in_words;
@@ -163,9 +164,9 @@ fn decider(verdict: &Verdict) -> Option<&str> {
 /// What was found of the file that decided: the line that grants, or who may do what with the file.
 fn found(file: &str, line: Option<usize>, names: &mut Names) -> Result<String, Error> {
     let path = Path::new(RULES).join(file);
-    let text = || fs::read(&path).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();
     if let Some(line) = line {
-        let text = text();
+        let text = read_text(&path, true).ok().flatten().unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let text = line.checked_sub(1).and_then(|index| text.split('\n').nth(index)).unwrap_or_default();
         return Ok(format!("line {line}: {}", escaped(text)));
     }

@@ -369,20 +369,20 @@ fn requests(rules: &[&RuleSet], asked: &Asked) -> Vec<Request> {
     let ends = ends.chain(keys.iter().flat_map(|key| [Some(key.port), key.port.checked_add(1)]));
     let ports: BTreeSet<u16> = ends.flatten().filter(|port| asked.ports.contains(port)).collect();
 
-    let of_lines = lines.iter().filter(|line| !lines::common(&line.ports, &asked.ports).is_empty());
-    let spans = of_lines.map(|line| line.addresses).chain(asked.spans()).chain(EVERYWHERE);
-    let of_keys =
-        keys.iter().filter(|key| asked.ports.contains(&key.port)).filter_map(|key| key.address).map(Span::one);
-    let spans: BTreeSet<Span> = spans.chain(of_keys).collect();
-    let with_mapped = spans.iter().flat_map(|span| [Some(*span), span.mapped()]).flatten();
-    let addresses: BTreeSet<IpAddr> =
-        with_mapped.flat_map(|span| [Some(span.first), lines::next(span.last)]).flatten().collect();
+    // Of a port, only what is said of that port: many lines and many ports are too many together.
+    let addresses = |port: u16| -> BTreeSet<IpAddr> {
+        let of_lines = lines.iter().filter(|line| line.ports.contains(&port)).map(|line| line.addresses);
+        let of_keys = keys.iter().filter(|key| key.port == port).filter_map(|key| key.address).map(Span::one);
+        let spans = of_lines.chain(of_keys).chain(asked.spans()).chain(EVERYWHERE);
+        let with_mapped = spans.flat_map(|span| [Some(span), span.mapped()]).flatten();
+        with_mapped.flat_map(|span| [Some(span.first), lines::next(span.last)]).flatten().collect()
+    };
 
     // Of the protocols that nothing names, one is as good as the others.
     let mut protocols: BTreeSet<Protocol> = keys.iter().filter_map(|key| key.protocol).chain(asked.protocol).collect();
     protocols.extend(Protocol::ALL.into_iter().find(|protocol| !protocols.contains(protocol)));
 
-    let at = |ip: IpAddr| ports.iter().map(move |port| SocketAddr::new(ip, *port));
+    let at = |port| addresses(port).into_iter().map(move |ip| SocketAddr::new(ip, port));
     let of = |address| protocols.iter().map(move |protocol| Request { protocol: *protocol, address });
-    addresses.into_iter().flat_map(at).flat_map(of).collect()
+    ports.into_iter().flat_map(at).flat_map(of).collect()
 }

@@ -197,7 +197,11 @@ impl Rule {
     }
 }
 
-fn read_text(path: &Path, is_link: bool) -> io::Result<Option<Vec<u8>>> {
+/// What is in a file; `None` where it is longer than the helper reads. Symbolic links are followed where it may be one.
+///
+/// # Errors
+/// Those of open(2) and read(2).
+pub fn read_text(path: &Path, is_link: bool) -> io::Result<Option<Vec<u8>>> {
     // Should somebody put a FIFO or a link in the place of the file: not blocking, and not followed.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | if is_link { 0 } else { libc::O_NOFOLLOW };
     let file = File::options().read(true).custom_flags(flags).open(path)?;
