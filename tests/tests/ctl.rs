@@ -563,6 +563,25 @@ world_test! {
 }
 
 world_test! {
+    /// A link that cannot be followed, as those in whose directory it ends can bring about, is told and keeps nobody from
+    /// the other rules; nothing that it may grant passes for revoked.
+    fn a_link_that_cannot_be_followed_is_one_rule(world) {
+        let _ = ctl(world, "allow 81 bob").successful();
+        symlink("/run/tmp/loop", "/run/tmp/loop").unwrap();
+        symlink("/run/tmp/loop", format!("{RULES}/byport/80")).unwrap();
+        symlink("/run/tmp/loop", format!("{RULES}/byuid/4001")).unwrap();
+        for user in ["root", "bob"] {
+            let list = ctl_as(world, user, "list").successful().stdout;
+            let told = ["byport/80", "byuid/4001"].map(|file| format!("{file}: a symbolic link that cannot be followed"));
+            assert!(told.iter().all(|told| list.contains(told)) && list.contains("bob\tbyport/81"), "{list}");
+        }
+        refuses(world, "revoke 80 alice", 1, "byuid/4001 is not a file to be changed");
+        refuses(world, "allow 80 bob", 1, "byport/80 is not a file to be changed");
+        changes(world, "revoke 81 bob", &["byport/81: removed", "byport/81: - bob"]);
+    }
+}
+
+world_test! {
     /// Whoever can write a file of lines cannot make a change of others' rules take for ever.
     fn many_lines_hold_nobody_up(world) {
         let lines: String = (1..4000).map(|number| format!("::{number:x},{}\n", number % 500 + 1)).collect();

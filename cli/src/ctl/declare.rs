@@ -322,7 +322,7 @@ fn declared_rules(text: &Text, rules: &RuleSet) -> Result<RuleSet, Error> {
             Some(declared) if is_as_declared(declared, rule) => {}
             Some(_) if rule.kind != Kind::File => return Err(Error::NotRegular(file.clone())),
             Some(declared) => drop(after.0.insert(file.clone(), declared.rule())),
-            None if rule.kind == Kind::NoFile => return Err(Error::NotRegular(file.clone())),
+            None if matches!(rule.kind, Kind::NoFile | Kind::Unseen) => return Err(Error::NotRegular(file.clone())),
             // Its other names too, which would be found now.
             None => key.files().iter().for_each(|file| drop(after.0.remove(file))),
         }

@@ -228,6 +228,7 @@ fn take(authbinds: &RuleSet, names: &mut Names, findings: &mut BTreeSet<Finding>
                 Some(Finding::Mark(file.clone()))
             }
             (_, _, Kind::NoFile) => Some(Finding::NoFile(file.clone())),
+            (_, _, Kind::Unseen) => Some(Finding::Unread(file.clone())),
             (_, Some(_), _) if rule.text.is_none() => Some(Finding::Unread(file.clone())),
             _ => None,
         };

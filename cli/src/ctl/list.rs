@@ -147,6 +147,9 @@ fn of_kind(rule: &Rule) -> Option<String> {
     match rule.kind {
         Kind::File | Kind::Link => None,
         Kind::NoFile => Some("refuses everybody: it is no regular file".to_owned()),
+        Kind::Unseen => {
+            Some("a symbolic link that cannot be followed: whom it grants something is not known".to_owned())
+        }
         Kind::Dangling => Some("no rule: a symbolic link to nowhere".to_owned()),
     }
 }

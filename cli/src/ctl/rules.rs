@@ -118,6 +118,8 @@ pub enum Kind {
     NoFile,
     /// A symbolic link to nowhere, which counts as nothing.
     Dangling,
+    /// A symbolic link that cannot be followed from here: what it is to others is not known.
+    Unseen,
 }
 
 /// A file in one of the directories.
@@ -148,6 +150,7 @@ impl Rule {
             Err(error) if error.kind() == ErrorKind::NotFound && is_link => {
                 return Ok(rule(Kind::Dangling, Access::roots(), None));
             }
+            Err(_) if is_link => return Ok(rule(Kind::Unseen, Access::roots(), None)),
             access => access?,
         };
         let kind = match fs::metadata(path)?.is_file() {
@@ -174,9 +177,9 @@ impl Rule {
         self.is_regular() && self.access.permits(who, EXECUTE)
     }
 
-    /// Whether what it grants is not known and for others than root to say, as where its owner has made it too long.
+    /// Whether what it grants is not known and may be for others than root to say, as where its owner has made it too long.
     pub fn is_obscure(&self) -> bool {
-        self.is_regular() && self.text.is_none() && self.access.is_foreign()
+        self.kind == Kind::Unseen || self.is_regular() && self.text.is_none() && self.access.is_foreign()
     }
 
     fn has_line_for(&self, address: SocketAddr) -> bool {
