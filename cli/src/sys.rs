@@ -376,6 +376,12 @@ pub fn let_capabilities_rest() -> nix::Result<()> {
     set_capabilities([Half { effective: 0, ..low }, Half { effective: 0, ..high }])
 }
 
+/// Makes every capability effective that this process has.
+pub fn wake_capabilities() -> nix::Result<()> {
+    let [low, high] = capabilities()?;
+    set_capabilities([Half { effective: low.permitted, ..low }, Half { effective: high.permitted, ..high }])
+}
+
 /// Whether the file would have other privileges than its caller: setuid, setgid or capabilities.
 pub fn has_privileges(file: &File) -> bool {
     let mode = file.metadata().map_or(0, |file| file.permissions().mode());

@@ -245,6 +245,8 @@ world_test! {
         world.grant("byport/80", "bob");
         assert_eq!(status(world, "root", "80 --user alice"), 1);
         assert_eq!(status(world, "root", "80 --user bob --json"), 0);
+        let unfixed = ["setpriv", "--securebits", "+no_setuid_fixup", "rauthbindctl", "explain", "80", "--user", "alice"];
+        assert_eq!(world.command("root", unfixed).run().status.code(), Some(1), "by a capability of root's");
         let seen = fs::read_to_string(seen).unwrap();
         assert!(seen.lines().count() > 4 && seen.lines().all(|user| user == "0"), "{seen}");
     }

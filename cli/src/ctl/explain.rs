@@ -89,8 +89,11 @@ fn as_user<T>(user: u32, groups: &BTreeSet<u32>, act: impl FnOnce() -> T) -> Res
     step("setgroups", setgroups(&groups))?;
     step("setresgid", setresgid(group, group, group))?;
     step("setresuid", setresuid(user, user, root))?;
+    // The kernel sees to that, unless it is told not to (SECBIT_NO_SETUID_FIXUP in capabilities(7)).
+    step("capset", sys::let_capabilities_rest())?;
     let result = act();
     step("setresuid", setresuid(root, root, root))?;
+    step("capset", sys::wake_capabilities())?;
     step("setresgid", setresgid(roots_group, roots_group, roots_group))?;
     step("setgroups", setgroups(&roots_groups))?;
     Ok(result)
