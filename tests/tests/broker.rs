@@ -9,11 +9,12 @@ use std::fs::{self, File, Permissions};
 use std::io::{IoSlice, Read};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::sys::socket::{
@@ -24,6 +25,7 @@ use nix::unistd::{Pid, pipe2};
 use programs::{compile, words};
 use rauthbind_tests::log::app;
 use rauthbind_tests::proof::{alices_holders, get};
+use rauthbind_tests::sys::enter;
 use rauthbind_tests::{Running, Signal, Stranger, World, processes_named, wait_until, world_test};
 use rauthbind_wire::address::RawAddress;
 use rauthbind_wire::ask::{Failure, ask_over};
@@ -302,8 +304,8 @@ world_test! {
                 let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
                 assert_eq!(line.trim(), value, "{name}: {field}");
             }
-            // The kernel gives to root what belongs to a process that is not dumpable.
-            assert_eq!(fs::metadata(format!("/proc/{}/mem", process.pid)).unwrap().uid(), 0);
+            let entered = world.as_user(name, || enter(process.pid));
+            assert_eq!(entered, [Err(Errno::EACCES), Err(Errno::EPERM), Err(Errno::EPERM)], "{name}");
             let open: Vec<_> = process.descriptors().into_values().collect();
             let [channel, others @ ..] = &open[..] else { panic!("{open:?}") };
             assert!(channel.to_str().unwrap().starts_with("socket:["), "{open:?}");
