@@ -30,10 +30,10 @@ fn case<'w>(ways: &Ways<'w>, name: &'static str, count: usize) -> Case<'w> {
         let others = || processes().into_iter().filter(|pid| !before.contains(pid) && !is_the_command(*pid));
         wait_until("everything to rest", || others().count() == count && others().all(is_at_rest));
         let others: Vec<_> = others().map(Stranger::of).collect();
-        let size = others.iter().map(proportional_set_size).sum();
+        let size: u32 = others.iter().map(|process| process.memory("Pss")).sum();
         stop(running);
         others.iter().for_each(Stranger::wait);
-        size
+        size.into()
     })
 }
 
@@ -53,10 +53,4 @@ fn is_at_rest(process: Pid) -> bool {
 /// What proc_pid_stat(5) has; nothing where the process has ended.
 fn stat(process: Pid) -> String {
     fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default()
-}
-
-fn proportional_set_size(process: &Stranger) -> f64 {
-    let rollup = process.file("smaps_rollup");
-    let size = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.strip_suffix(" kB")?.trim().parse().ok());
-    size.expect("as in proc_pid_smaps(5)")
 }

@@ -1,23 +1,48 @@
-//! The helper, and what it holds.
+//! Helpers and supervisors, and what they hold.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use nix::libc;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
-use crate::process::{Signal, Stranger, wait_until};
+use crate::process::{Running, Signal, Stranger, processes_named, wait_until};
+
+const NAME: &str = "rauthbind-helper";
 
 /// The one helper of a world.
 #[derive(Debug)]
 pub struct Helper(pub Stranger);
 
-/// What a helper holds when it has nothing to do.
+/// What a process holds when it has nothing to do.
 #[derive(Debug)]
 pub struct Holdings {
-    descriptors: BTreeMap<OsString, PathBuf>,
+    /// What is open.
+    pub descriptors: BTreeMap<OsString, PathBuf>,
     /// Memory that is its own, in KiB.
-    memory: u64,
+    pub memory: u32,
+}
+
+impl Holdings {
+    /// Waits until the process has nothing to do, which is when its one thread waits in this system call.
+    ///
+    /// # Panics
+    /// It always has, or it has ended.
+    #[track_caller]
+    #[must_use]
+    pub fn at_rest(process: &Stranger, call: i64) -> Self {
+        wait_until("the process to be idle", || process.waits_in() == [call]);
+        Self { descriptors: process.descriptors(), memory: process.memory("Anonymous") }
+    }
+
+    /// Whether there are more descriptors than before, or more memory than an allocator may take in passing: a leak of a
+    /// few bytes in each of ten thousand requests is more.
+    #[must_use]
+    pub fn have_grown_since(&self, before: &Self) -> bool {
+        self.descriptors.len() > before.descriptors.len() || self.memory > before.memory + 64
+    }
 }
 
 impl Helper {
@@ -28,7 +53,7 @@ impl Helper {
     #[track_caller]
     #[must_use]
     pub fn find() -> Self {
-        Self(Stranger::named("rauthbind-helper"))
+        Self(Stranger::named(NAME))
     }
 
     /// Waits until it has dealt with everything that was sent.
@@ -38,15 +63,10 @@ impl Helper {
     #[track_caller]
     #[must_use]
     pub fn holdings(&self) -> Holdings {
-        wait_until("the helper to be idle", || self.0.waits_in() == [libc::SYS_recvmsg]);
-        let memory = self.0.file("smaps_rollup");
-        let anonymous = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix(" kB"));
-        let memory = anonymous.and_then(|kilobytes| kilobytes.trim().parse().ok()).expect("as in proc_pid_smaps(5)");
-        Holdings { descriptors: self.0.descriptors(), memory }
+        Holdings::at_rest(&self.0, libc::SYS_recvmsg)
     }
 
-    /// Sees that it holds open what it did, and has not grown by more than an allocator may do in passing: a leak of a
-    /// few bytes in each of ten thousand requests is more.
+    /// Sees that it holds open what it did, and has not grown.
     ///
     /// # Panics
     /// It holds something else.
@@ -54,7 +74,7 @@ impl Helper {
     pub fn assert_still_holds(&self, before: &Holdings) {
         let now = self.holdings();
         assert_eq!(now.descriptors, before.descriptors);
-        assert!(now.memory <= before.memory + 64, "{} KiB, then {} KiB", before.memory, now.memory);
+        assert!(!now.have_grown_since(before), "{} KiB, then {} KiB", before.memory, now.memory);
     }
 
     /// Stops it, and waits until it stands still.
@@ -68,4 +88,42 @@ impl Helper {
     pub fn go_on(&self) {
         self.0.kill(Signal::SIGCONT);
     }
+}
+
+/// Waits until some helper runs, and kills all that do; gives their number.
+#[track_caller]
+pub fn kill_helpers() -> usize {
+    let mut killed = 0;
+    wait_until("a helper to be killed", || {
+        killed = processes_named(NAME).into_iter().filter(|pid| kill(*pid, Signal::SIGKILL).is_ok()).count();
+        killed > 0
+    });
+    killed
+}
+
+/// Waits until there is no helper, the one of the launcher included, nor what is left of one.
+#[track_caller]
+pub fn no_helper_stays() {
+    wait_until("the end of all helpers", || processes_named(NAME).is_empty());
+}
+
+/// Waits until this many processes are the launcher's and its supervisor's; what becomes the helper is for a moment one,
+/// too.
+#[track_caller]
+#[must_use]
+pub fn wait_for_rauthbinds(count: usize) -> Vec<Pid> {
+    wait_until("launcher and supervisor alone", || processes_named("rauthbind").len() == count);
+    processes_named("rauthbind")
+}
+
+/// The supervisor of a command whose launcher this is.
+///
+/// # Panics
+/// None comes, or other launchers run.
+#[track_caller]
+#[must_use]
+pub fn supervisor_of(launcher: &Running) -> Stranger {
+    let others = wait_for_rauthbinds(2).into_iter().filter(|pid| *pid != launcher.pid).collect::<Vec<_>>();
+    let [supervisor] = others[..] else { panic!("not one supervisor: {others:?}") };
+    Stranger::of(supervisor)
 }

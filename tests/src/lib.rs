@@ -6,7 +6,7 @@
 //! | [`world`] | what a test says: rules, users, commands; and what is printed when it fails |
 //! | [`process`] | a program under test, from start to end |
 //! | [`net`] | who listens, and what a web server answers |
-//! | [`helper`] | the helper, and what it holds |
+//! | [`helper`] | helpers and supervisors, and what they hold |
 //! | [`proof`] | what proves that a server works and is the user's |
 //! | [`readme`] | what README.md tells its reader to type |
 //! | [`packages`] | the packages, and a sandbox to install them in |

@@ -335,6 +335,18 @@ impl Stranger {
         open.filter_map(|entry| Some((entry.file_name(), fs::read_link(entry.path()).ok()?))).collect()
     }
 
+    /// How much memory of this kind it has, in KiB (`smaps_rollup` of proc_pid_smaps(5)): `Anonymous` is its own.
+    ///
+    /// # Panics
+    /// It has ended, or there is no such kind.
+    #[track_caller]
+    #[must_use]
+    pub fn memory(&self, kind: &str) -> u32 {
+        let rollup = self.file("smaps_rollup");
+        let value = rollup.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(':')?.strip_suffix(" kB"));
+        value.and_then(|kilobytes| kilobytes.trim().parse().ok()).expect("as in proc_pid_smaps(5)")
+    }
+
     /// Whether it has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {

@@ -13,21 +13,15 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::libc;
-use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use rauthbind_tests::{Signal, Stranger, processes_named, wait_until, world_test};
 use rauthbind_wire::names::{BROKER, HELPER};
 
-use common::{assert_done, grant, hold, let_go, no_helper_stays, start};
-use rauthbind_tests::helper::Helper;
+use common::{assert_done, grant, hold, let_go, start};
+use rauthbind_tests::helper::{Helper, kill_helpers, no_helper_stays};
 
 /// How many of a crowd there are.
 const CROWD: usize = 1000;
-
-/// Kills whatever helpers run just now; gives their number.
-fn kill_helpers() -> usize {
-    processes_named("rauthbind-helper").into_iter().filter(|pid| kill(*pid, Signal::SIGKILL).is_ok()).count()
-}
 
 world_test! {
     /// While 8 processes bind and close, the helper at the end of their channel is killed, and then time and again one that
@@ -38,7 +32,7 @@ world_test! {
         let _ = running.stdout_line("ready");
         Helper::find().0.kill(Signal::SIGKILL);
         for _ in 0..50 {
-            wait_until("a helper to be killed", || kill_helpers() > 0);
+            kill_helpers();
         }
         running.kill(Signal::SIGUSR1);
         assert_done(running.wait(), &[]);

@@ -1041,10 +1041,7 @@ world_test! {
             });
         };
         let resident = || {
-            let descriptors = helper.descriptors();
-            let rollup = helper.process.file("smaps_rollup");
-            let rss = rollup.lines().find_map(|line| line.strip_prefix("Rss:")?.trim().strip_suffix(" kB")).unwrap();
-            (descriptors, rss.parse::<u32>().unwrap())
+            (helper.descriptors(), helper.process.memory("Rss"))
         };
         from_all(250);
         let (descriptors, before) = resident();

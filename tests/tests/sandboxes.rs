@@ -12,9 +12,10 @@ mod common;
 
 use std::fs;
 
+use rauthbind_tests::helper::no_helper_stays;
 use rauthbind_tests::{Finished, World, world_test};
 
-use common::{compile, grant, no_helper_stays};
+use common::{compile, grant};
 
 /// A run of `steps`, to its end: by this command, in which STEPS is the program.
 struct Run<'w> {

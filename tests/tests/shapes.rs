@@ -12,10 +12,11 @@ mod common;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use rauthbind_tests::helper::no_helper_stays;
 use rauthbind_tests::{Signal, wait_until, world_test};
 use rauthbind_wire::names::HELPER;
 
-use common::{assert_done, compile, grant, hold, let_go, no_helper_stays, run, start};
+use common::{assert_done, compile, grant, hold, let_go, run, start};
 
 world_test! {
     /// However a program lets go of the channel, and whatever has its number then, a bind runs a helper, which is not to

@@ -11,11 +11,12 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-use common::{hold, let_go, no_helper_stays};
+use common::{hold, let_go};
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::Pid;
 use programs::{Seen, compile, look, seen_by, words};
+use rauthbind_tests::helper::no_helper_stays;
 use rauthbind_tests::sys::enter;
 use rauthbind_tests::{Finished, Stranger, World, processes_named, wait_until, world_test};
 use rauthbind_wire::names::{BROKER, HELPER};

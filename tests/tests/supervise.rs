@@ -17,6 +17,7 @@ use nix::sys::signal::{kill, killpg};
 use nix::unistd::{Pid, getpgid};
 
 use programs::{REPORT, Seen, compile, look, words};
+use rauthbind_tests::helper::{Holdings, supervisor_of, wait_for_rauthbinds};
 use rauthbind_tests::proof::{alices_holders, answering_process, get, is_alices, says_denied};
 use rauthbind_tests::sys::POLL_AND_PAUSE;
 use rauthbind_tests::{
@@ -488,22 +489,6 @@ world_test! {
     }
 }
 
-/// Waits until this many processes are the launcher's and its supervisor's; what becomes the helper is for a moment one,
-/// too.
-#[track_caller]
-fn wait_for_rauthbinds(count: usize) -> Vec<Pid> {
-    wait_until("launcher and supervisor alone", || processes_named("rauthbind").len() == count);
-    processes_named("rauthbind")
-}
-
-/// The supervisor of a command whose launcher this is.
-#[track_caller]
-fn supervisor_of(launcher: &Running) -> Stranger {
-    let others = wait_for_rauthbinds(2).into_iter().filter(|pid| *pid != launcher.pid).collect::<Vec<_>>();
-    let [supervisor] = others[..] else { panic!("not one supervisor: {others:?}") };
-    Stranger::of(supervisor)
-}
-
 /// Starts a shell that runs `ports` with these words, and then ends with status 7.
 fn start_ports(world: &World, words: &str) -> (Running, Stranger) {
     world.grant("byport/80", "alice");
@@ -668,15 +653,6 @@ world_test! {
     }
 }
 
-/// What a supervisor holds when it has nothing to do: its descriptors, and memory of its own in KiB.
-fn holdings(supervisor: &Stranger) -> (usize, u64) {
-    let [poll, _] = POLL_AND_PAUSE;
-    wait_until("the supervisor to be idle", || supervisor.waits_in() == [poll]);
-    let memory = supervisor.file("smaps_rollup");
-    let anonymous = memory.lines().find_map(|line| line.strip_prefix("Anonymous:")?.strip_suffix(" kB"));
-    (supervisor.descriptors().len(), anonymous.unwrap().trim().parse().unwrap())
-}
-
 world_test! {
     /// In a hundred thousand binds of 64 threads, nothing is lost, and the supervisor keeps nothing.
     fn supervisors_do_not_grow(world) {
@@ -684,13 +660,12 @@ world_test! {
         let _ = running.stdout_line("warm");
         let supervisor = supervisor_of(&running);
         let threads = Stranger::named("threads");
-        let (descriptors, memory) = holdings(&supervisor);
+        let [poll, _] = POLL_AND_PAUSE;
+        let before = Holdings::at_rest(&supervisor, poll);
         threads.kill(Signal::SIGUSR1);
         let _ = running.stdout_line("done");
-        let (descriptors_now, memory_now) = holdings(&supervisor);
-        assert_eq!(descriptors_now, descriptors);
-        // An allocator may do as much in passing.
-        assert!(memory_now <= memory + 64, "{memory} KiB, then {memory_now} KiB");
+        let now = Holdings::at_rest(&supervisor, poll);
+        assert!(!now.have_grown_since(&before), "{before:?}, then {now:?}");
         threads.kill(Signal::SIGUSR1);
         let _ = running.wait().successful();
     }

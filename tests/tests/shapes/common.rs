@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use rauthbind_tests::{Finished, Running, Signal, World, processes_named, wait_until};
+use rauthbind_tests::helper::no_helper_stays;
+use rauthbind_tests::{Finished, Running, Signal, World};
 
 /// Compiles a program, once.
 pub(crate) fn compile(world: &World, name: &str) -> String {
@@ -69,12 +70,6 @@ pub(crate) fn assert_done(finished: Finished, arguments: &[&str]) {
     let Finished { status, stdout, stderr } = finished;
     assert!(status.success() && stdout.ends_with("done\n") && stderr.is_empty(), "{arguments:?}: {status}");
     no_helper_stays();
-}
-
-/// Waits until there is no helper, the one of the launcher included, nor what is left of one.
-#[track_caller]
-pub(crate) fn no_helper_stays() {
-    wait_until("the end of all helpers", || processes_named("rauthbind-helper").is_empty());
 }
 
 /// Grants alice these ports.
