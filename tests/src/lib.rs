@@ -13,6 +13,7 @@
 //! | [`log`] | what arrives at /dev/log |
 //! | [`sys`] | system calls that nix does not have |
 //! | [`demo`] | what `cargo xtask demo` shows |
+//! | [`soak`] | what `cargo xtask soak` does |
 //!
 //! A test is a world, a command, an expectation:
 //!
@@ -41,6 +42,7 @@ pub mod process;
 pub mod proof;
 pub mod readme;
 pub mod sandbox;
+pub mod soak;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod world;

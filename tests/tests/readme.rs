@@ -21,6 +21,8 @@ const TESTS: &[(&str, &str, &str)] = &[
     ("cargo xtask bench", "bench.rs", "a_round_of_the_benchmark_runs_through"),
     // What it does without end, for a while.
     ("cargo xtask fuzz", "fuzz.rs", "the_helper_binds_what_is_granted_alone"),
+    // Fewer of them.
+    ("cargo xtask soak", "soak.rs", "a_short_soak_loses_nothing"),
     ("cargo xtask uninstall", "install.rs", "uninstall_leaves_the_rules"),
     ("cargo xtask install --authbind-compat", "authbind.rs", "a_start_script_runs_unchanged"),
     ("cargo xtask package deb", "packages.rs", "a_debian_package_from_install_to_purge"),

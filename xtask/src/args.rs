@@ -38,6 +38,8 @@ pub enum Command {
         /// For libFuzzer's own command line.
         options: Vec<OsString>,
     },
+    /// Bind very many times.
+    Soak,
     /// Put the tree in place.
     Install {
         /// Where.
@@ -80,6 +82,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
         "test" => (TEST_HELP, &[]),
         "bench" => (BENCH_HELP, &["rounds"]),
         "fuzz" => (FUZZ_HELP, &["TARGET"]),
+        "soak" => (SOAK_HELP, &[]),
         "install" => (INSTALL_HELP, &["prefix", "destdir", "authbind-compat", "no-build"]),
         "uninstall" => (UNINSTALL_HELP, &["prefix", "destdir", "authbind-compat"]),
         "package" => (PACKAGE_HELP, &["revision"]),
@@ -94,6 +97,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Error> {
         _ if !filters.is_empty() => Err(Error::Usage("only `test` and `fuzz` take arguments after --".into())),
         "demo" => Ok(Command::Demo),
         "bench" => Ok(Command::Bench { rounds }),
+        "soak" => Ok(Command::Soak),
         "install" => Ok(Command::Install { tree, build }),
         "uninstall" => Ok(Command::Uninstall { tree }),
         _ => Ok(Command::Package { format: format.ok_or_else(|| Error::Usage("deb or rpm?".into()))?, revision }),
@@ -168,6 +172,7 @@ Usage: cargo xtask COMMAND [OPTION...]
   test        everything that CI runs
   bench       measure it beside authbind and privbind
   fuzz        feed hostile input to all that reads it, until something fails
+  soak        bind very many times, with kills in between
   install     build it and put it in place
   uninstall   take it away again; your rules stay
   package     make a package for dpkg or rpm
@@ -242,6 +247,20 @@ any port; for them the installed tree is laid out in target/stage. Any toolchain
 Exit status: 0 where libFuzzer ended as it was told to, else 1.
 ";
 
+const SOAK_HELP: &str = "\
+Binds a million times over the channel, a hundred thousand times by helpers run once, and as often under supervision, from
+8 threads; every tenth bind is of a port that is not granted. Meanwhile helpers, the supervisor and the app are killed.
+
+Usage: cargo xtask soak
+
+Builds rauthbind and does all of it in a network, mount and pid namespace of its own, nothing of which stays. Prints how
+many binds there were and how many were lost, which is neither bound nor rightly refused, and what the helper, the
+supervisor and the app hold, in descriptors and in memory of their own. Takes a few minutes.
+
+Needs root (or sudo) for the namespaces, and gcc, which it installs with apt-get where it is missing.
+Exit status: 0 where nothing was lost, nothing has grown and nothing was left behind, else 1.
+";
+
 const INSTALL_HELP: &str = "\
 Builds rauthbind and puts it in place: programs, library, man pages, completions, and the directories for the rules.
 
@@ -303,6 +322,7 @@ mod tests {
     fn each_command_with_its_options() {
         let both = "--prefix /opt/r --destdir /d";
         assert_eq!(parsed("demo").unwrap(), Command::Demo);
+        assert_eq!(parsed("soak").unwrap(), Command::Soak);
         assert_eq!(parsed("bench").unwrap(), rounds(15));
         assert_eq!(parsed("bench --rounds 3").unwrap(), rounds(3));
         assert_eq!(parsed("install").unwrap(), Command::Install { tree: tree("/usr/local", "/"), build: true });
@@ -340,6 +360,7 @@ mod tests {
             ("test --help", TEST_HELP),
             ("bench --help", BENCH_HELP),
             ("fuzz byuid --help", FUZZ_HELP),
+            ("soak --help", SOAK_HELP),
             ("install --prefix /x --help", INSTALL_HELP),
             ("uninstall --help", UNINSTALL_HELP),
             ("package deb -h", PACKAGE_HELP),
@@ -361,6 +382,7 @@ mod tests {
             "bench --rounds",
             "demo --rounds 1",
             "test byuid",
+            "soak 1000",
             "fuzz byuid elf",
             "uninstall --no-build",
             "install --prefix",

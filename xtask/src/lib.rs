@@ -10,6 +10,7 @@
 //! | [`demo`] | `demo` |
 //! | [`mod@bench`] | `bench` |
 //! | [`fuzz`] | `fuzz` |
+//! | [`soak`] | `soak` |
 //! | [`supply`] | where the crates come from, and whether what is built of them is the same everywhere |
 //! | [`cargo`] | the workspace, and cargo's part of each command |
 //! | [`packages`] | the system packages that tests, demo and benchmark need |
@@ -30,6 +31,7 @@ pub mod layout;
 pub mod package;
 pub mod packages;
 pub mod root;
+pub mod soak;
 pub mod supply;
 
 use std::env;
@@ -60,6 +62,7 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Bench { rounds } => bench::run(rounds),
         Command::Test { filters } => ci::run(&filters),
         Command::Fuzz { target, options } => fuzz::run(target.as_deref(), &options),
+        Command::Soak => soak::run(),
         Command::Install { tree, build: true } => install::build_and_install(&tree),
         Command::Install { tree, build: false } => install::install_built(&tree),
         Command::Package { format, revision } => package::build(format, &revision),

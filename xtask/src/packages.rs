@@ -78,6 +78,9 @@ pub const FOR_TESTS: &[Package] = &[
 /// What the benchmark needs.
 pub const FOR_BENCH: &[Package] = &[CC, C_LIBRARY, AUTHBIND, S6, NGINX, NODE, WRK, NFTABLES];
 
+/// What the soak's app is built with.
+pub const FOR_SOAK: &[Package] = &[CC, C_LIBRARY];
+
 /// What the demo cannot do without.
 pub const FOR_DEMO: &[Package] = &[PYTHON];
 
