@@ -532,6 +532,25 @@ world_test! {
 }
 
 world_test! {
+    /// Where the kernel's word cannot be had, nothing is bound.
+    fn without_the_kernels_word_no_port_is_bound(world) {
+        const STAND_IN: &str = "/run/tmp/port_start";
+        const PORT_START: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+        granted(world);
+        fs::write(STAND_IN, "1024\n").unwrap();
+        mount(Some(STAND_IN), PORT_START, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+        let helper = Helper::start(world);
+        for word in ["", "many\n", "-1\n"] {
+            fs::write(STAND_IN, word).unwrap();
+            let socket = tcp();
+            assert_eq!(helper.ask(&request_for(GRANTED), &[socket.as_fd()]), REFUSED, "{word:?}");
+            assert_eq!(bound_to(&socket).unwrap().port(), 0, "{word:?}");
+            helper.logged_refusal(&format!("{PORT_START} cannot be read"));
+        }
+    }
+}
+
+world_test! {
     /// A socket of another network namespace is refused: there, the port may be somebody else's to grant.
     fn sockets_of_another_network_namespace_are_refused(world) {
         granted(world);
