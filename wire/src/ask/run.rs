@@ -117,6 +117,8 @@ fn take_input(input: RawDescriptor) -> bool {
     // behind it changes that alone.
     let done = |call, a: c_int, b: c_int, c: c_uint| unsafe { libc::syscall(call, a, b, c) } != -1;
     done(libc::SYS_close_range, input.saturating_add(1), c_int::MAX, libc::CLOSE_RANGE_UNSHARE)
+        // At once: a socket that the app closes meanwhile keeps its port for as long as there is a copy.
+        && (input == 0 || done(libc::SYS_close_range, 0, input.saturating_sub(1), 0))
         && match input {
             0 => done(libc::SYS_fcntl, 0, libc::F_SETFD, 0),
             _ => done(libc::SYS_dup3, input, 0, 0),
