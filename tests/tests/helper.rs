@@ -168,14 +168,18 @@ struct Helper<'w> {
 impl<'w> Helper<'w> {
     /// Starts one. alice has been granted [`GRANTED`].
     fn start(world: &'w World) -> Helper<'w> {
+        let helper = Helper::start_as(world, "alice");
+        helper.serves();
+        helper
+    }
+
+    fn start_as(world: &'w World, user: &str) -> Helper<'w> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (channel, standard_input) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).unwrap();
         setsockopt(&standard_input, sockopt::PassCred, &true).unwrap();
-        let running = world.command("alice", [HELPER]).stdin(standard_input.try_clone().unwrap()).start();
+        let running = world.command(user, [HELPER]).stdin(standard_input.try_clone().unwrap()).start();
         let process = Stranger::of(running.pid);
-        let helper = Helper { world, running, process, channel, standard_input };
-        helper.serves();
-        helper
+        Helper { world, running, process, channel, standard_input }
     }
 
     fn ask(&self, bytes: &[u8], others: &[BorrowedFd<'_>]) -> Answer {
@@ -546,6 +550,20 @@ world_test! {
             assert_eq!(helper.ask(&request_for(GRANTED), &[socket.as_fd()]), REFUSED, "{word:?}");
             assert_eq!(bound_to(&socket).unwrap().port(), 0, "{word:?}");
             helper.logged_refusal(&format!("{PORT_START} cannot be read"));
+        }
+    }
+}
+
+world_test! {
+    /// root is a user like others: that it may run what anyone may run grants nothing.
+    fn root_is_granted_what_the_mode_says(world) {
+        let helper = Helper::start_as(world, "root");
+        // The grant last: the helper has given up by then whatever else it may have kept.
+        for (owner, mode, answer) in [("alice", 0o710, REFUSED), ("root", 0o011, REFUSED), ("root", 0o700, Answer::Bound)] {
+            world.rule("byport/80", owner, "alice", mode);
+            let socket = tcp();
+            let told = helper.ask_as("root", &request_for(GRANTED), &[socket.as_fd()]);
+            assert_eq!(told, answer, "{owner}'s rule of mode {mode:04o}");
         }
     }
 }
